@@ -1,0 +1,12 @@
+// Package bpf is the eBPF event source: programs, loading, probes of what the kernel allows.
+package bpf
+
+import "github.com/ampconnector/amp/internal/host"
+
+// Facts is what is known of eBPF on a host.
+type Facts struct {
+	KernelBTF host.Reading[bool] // /sys/kernel/btf/vmlinux can be read and parsed
+	// Load is the result of loading, for real, a small program that reads what ours read, by the calling process. Err is the kernel's
+	// errno as it is: EPERM under SELinux is fault 19, EPERM under lockdown is not, and this package does not say which.
+	Load host.Reading[bool]
+}

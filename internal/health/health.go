@@ -1,0 +1,30 @@
+// Package health gathers the facts of a host and judges each fault from them. A predicate is a pure function: facts in,
+// finding with evidence out; it opens no file and runs no command.
+package health
+
+import (
+	"time"
+
+	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/selinux"
+)
+
+// Facts is all that predicates, remedies and the choice of a source rest on.
+type Facts struct {
+	Host      host.Facts
+	SELinux   selinux.Facts
+	BPF       bpf.Facts
+	Policy    host.Reading[policy.Policy]
+	Connector host.Connector // the installed one, or ours where none is
+	Found     bool           // Connector is installed
+	At        time.Time
+}
+
+// Rule judges one fault.
+type Rule interface {
+	ID() fault.ID
+	Check(*Facts) fault.Finding
+}

@@ -13,6 +13,7 @@ type Connector struct {
 	PolicyFile  string
 	Module      string // SELinux policy module
 	Directories []Directory
+	Marker      string // file that only this connector's package has; "" if none is known
 	Exclusions  string // file that holds local exclusions; "" where only the vendor's console does
 }
 
@@ -24,7 +25,7 @@ var Connectors = []Connector{
 	{
 		Name: "amp-connector", Package: "amp-connector", Unit: "cisco-amp.service", Binary: "/opt/cisco/amp/bin/ampdaemon",
 		ScanAccount: "cisco-amp-scan-svc", PolicyFile: "/opt/cisco/amp/etc/policy.xml", Module: "cisco-secure-bpf",
-		Exclusions: "/opt/cisco/amp/etc/exclusions.json",
+		Exclusions: "/opt/cisco/amp/etc/exclusions.json", Marker: "/opt/cisco/amp/bin/amp-install",
 		Directories: []Directory{
 			{"/opt/cisco", 0o755, "root", "root"},
 			{"/opt/cisco/amp", 0o755, "root", "root"},

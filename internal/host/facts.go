@@ -18,7 +18,9 @@ type Facts struct {
 	Kernel         Reading[Kernel]
 	Account        AccountFacts
 	LoginDefs      Reading[*LoginDefs]
-	Connectors     []Connector // the connectors that are installed, ours first; empty if none
+	Connectors     []Connector           // the connectors that are installed, ours first; empty if none
+	Installation   Reading[Installation] // how the installed one was recognised; Value.Binary is "" if there is none
+	Unit           Reading[UnitFile]     // of the found connector, or ours
 	Directories    []DirectoryFact
 	Memory         Reading[Memory]
 	Disk           []DiskFact
@@ -39,19 +41,22 @@ const (
 
 // Distribution is what os-release(5) says.
 type Distribution struct {
-	ID         string   // lower case, e.g. "ol"
-	IDLike     []string // in order of closeness
-	VersionID  string   // e.g. "9.6", may be empty
-	Codename   string
-	Name       string // PRETTY_NAME, or NAME VERSION
-	VariantID  string
-	Family     Family
-	Immutable  bool // package sets are images: rpm-ostree, transactional-update
+	ID        string   // lower case, e.g. "ol"
+	IDLike    []string // in order of closeness
+	VersionID string   // e.g. "9.6", may be empty
+	Codename  string
+	Name      string // PRETTY_NAME, or NAME VERSION
+	VariantID string
+	Family    Family
+	Immutable bool      // package sets are images: rpm-ostree, transactional-update
+	BadLines  []BadLine // lines of os-release that say nothing
 }
 
 // Kernel is the kernel that is judged: the running one, or the one named by the user for an image.
 type Kernel struct {
-	Release string // uname -r
+	Release string                     // uname -r
+	Config  Reading[map[string]string] // the options of its build configuration that matter here, "y", "m", a value, or "n"
+	BTF     Reading[bool]              // CONFIG_DEBUG_INFO_BTF
 }
 
 // Account is a line of passwd(5).
@@ -62,6 +67,10 @@ type Account struct {
 	Home  string
 	Shell string
 	From  string // "/etc/passwd", or "nss" where only the name service knows it
+	Line  int    // in From, 0 for the name service
+
+	shadowed bool     // the password is in shadow(5)
+	password Password // state of the one in passwd(5) itself, if not shadowed
 }
 
 // Group is a line of group(5).
@@ -69,14 +78,17 @@ type Group struct {
 	Name    string
 	GID     uint32
 	Members []string
-	From    string
+	From    string // "/etc/group", or "nss"
+	Line    int    // in From, 0 for the name service
 }
 
 // Password is the state of a password field of shadow(5).
 type Password struct {
-	Locked  bool // no password can match: "!", "*", "!!", or a hash behind "!"
-	Empty   bool // anyone may log in
-	Expires bool // the account has an expiry date (field 8)
+	Locked    bool  // no password can match: "!", "*", "!!", or a hash behind "!"
+	Empty     bool  // anyone may log in
+	Expires   bool  // the account has an expiry date (field 8)
+	ExpiryDay int64 // that date in days since 1970-01-01, if Expires
+	NoLine    bool  // passwd refers to shadow(5), which has no line for the account: no password can match
 }
 
 // AccountFacts is what is known of the scan account. A nil User or Group in a known Reading means that there is none.
@@ -89,12 +101,17 @@ type AccountFacts struct {
 	SameUID      Reading[[]string] // other names with the user's uid
 	HomeOwner    Reading[*uint32]  // owner of the home directory, nil if it does not exist
 	PrimaryGroup Reading[string]   // name of the user's primary group, "" if the gid has no name
+	SameGID      Reading[[]string] // other groups with the group's gid
+	GroupMembers Reading[[]string] // accounts beside the user that group(5) or gshadow(5) puts into the group
+	BadLines     []BadLine         // lines of the account files that were passed over
 }
 
 // DirectoryFact is the state of one directory that the connector needs, with what was packaged.
 type DirectoryFact struct {
-	Want  Directory
-	State Reading[*DirectoryState] // nil: it does not exist
+	Want    Directory
+	WantUID Reading[uint32]          // of Want.Owner on this host
+	WantGID Reading[uint32]          // of Want.Group on this host
+	State   Reading[*DirectoryState] // nil: it does not exist
 }
 
 // Directory is a directory as packaged.
@@ -105,7 +122,7 @@ type Directory struct {
 	Group string
 }
 
-// DirectoryState is a directory as found.
+// DirectoryState is a directory as found. Of a symbolic link it is what the link leads to.
 type DirectoryState struct {
 	Mode    fs.FileMode
 	UID     uint32
@@ -119,8 +136,9 @@ type Memory struct{ Total, Available uint64 }
 
 // DiskFact is the room below one path, in bytes.
 type DiskFact struct {
-	Path string
-	Free Reading[uint64]
+	Path     string
+	Free     Reading[uint64] // bytes that an unprivileged program may use
+	ReadOnly Reading[bool]   // the file system is mounted read-only
 }
 
 // Init is the init system that runs, or that an image boots.
@@ -131,6 +149,7 @@ type Init struct {
 
 // PackageManager is what installs packages on a host.
 type PackageManager struct {
-	Name string // "apt", "dnf", "yum", "zypper"
-	Path string
+	Name   string // "apt", "dnf", "yum", "zypper", "microdnf", "tdnf", "rpm-ostree", "transactional-update"
+	Path   string // the tool, as seen from inside the root
+	Reboot bool   // what it installs is there after the next boot only
 }

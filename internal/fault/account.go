@@ -1,0 +1,27 @@
+package fault
+
+var fault5 = Fault{
+	ID: 5, Severity: Minor, ToRaise: accountSettles, Judged: true,
+	Name: Text{
+		EN: "Scan service user unavailable",
+		JA: "スキャンサービスのユーザーが利用できません",
+	},
+	Meaning: Text{
+		EN: "The scan process is meant to run as user and group cisco-amp-scan-svc, and that identity cannot be used: it is missing, or it was changed in a way " +
+			"that makes it unsafe, or a directory of the connector locks it out or lets others write. Scans go on meanwhile, but as root, with more rights than they need.",
+		JA: "スキャンプロセスはユーザーおよびグループ cisco-amp-scan-svc の権限で動作する設計ですが、このアカウントを使用できません。アカウントが存在しない、安全でない内容に変更されている、" +
+			"またはコネクタのディレクトリの権限によってこのユーザーが締め出されているか、第三者が書き込める状態です。その間もスキャンは継続しますが、必要以上の権限を持つ root として実行されます。",
+	},
+	Detection: Text{
+		EN: "The account is read from /etc/passwd, /etc/group and /etc/shadow, or from the name service where it lives there, and checked for uid 0, a shared uid, a login shell, an unlocked password, " +
+			"an expiry date, a wrong primary group, extra groups and a home directory that others own. The connector's directories are compared with the modes and owners that were packaged.",
+		JA: "/etc/passwd、/etc/group、/etc/shadow(ディレクトリサービス上のアカウントの場合はネームサービス)からアカウントを読み取り、UID 0、UID の重複、ログインシェル、ロックされていないパスワード、" +
+			"有効期限、プライマリグループの誤り、余分な所属グループ、他者が所有するホームディレクトリがないかを確認します。コネクタのディレクトリは、パッケージで定められたモードおよび所有者と比較します。",
+	},
+	Remedy: Text{
+		EN: "Creates what is missing (the group first, then the user in it) and repairs what was changed. The account is never deleted, and the uid of an account that owns files is never changed without " +
+			"moving the ownership of its files. Modes and owners of the connector's directories go back to what was packaged; then the connector is asked to look again.",
+		JA: "不足しているものを作成し(先にグループ、次にそのグループに属するユーザー)、変更された箇所を修復します。アカウントを削除することはなく、ファイルを所有するアカウントの UID をファイルの所有権を移さずに変更することもありません。" +
+			"コネクタのディレクトリのモードと所有者をパッケージの定義どおりに戻し、最後にコネクタへ再確認を要求します。",
+	},
+}

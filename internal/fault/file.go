@@ -1,0 +1,143 @@
+package fault
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// identity tells whether a path still names the file that was read: each write makes a new inode.
+type identity struct {
+	dev, ino uint64
+	size     int64
+	modified time.Time
+}
+
+func identify(path string) (identity, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return identity{}, err
+	}
+	sys := st.Sys().(*syscall.Stat_t)
+	return identity{uint64(sys.Dev), sys.Ino, st.Size(), st.ModTime()}, nil
+}
+
+// lockFile makes programs that update the ledger take turns. The folder is locked (flock(2)), because the file is replaced each time.
+// The lock is held for one read and one write, so waiting for it is short; the kernel drops it when its holder dies.
+func (l *Ledger) lockFile() (unlock func(), err error) {
+	dir := filepath.Dir(l.path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return func() {}, err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return func() {}, err
+	}
+	for {
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		d.Close()
+		return func() {}, &os.PathError{Op: "flock", Path: dir, Err: err}
+	}
+	return func() { d.Close() }, nil
+}
+
+// write replaces the file: a reader sees the old or the new one, and after a power loss one of them is there. The temporary file has a fixed
+// name, so that interrupted writes do not pile up.
+func (l *Ledger) write() error {
+	b, err := encode(l.state)
+	if err != nil {
+		return err
+	}
+	temporary := l.path + ".new"
+	if err := writeSynced(temporary, b); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	if err := os.Rename(temporary, l.path); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	if err := syncFolder(filepath.Dir(l.path)); err != nil {
+		return err
+	}
+	l.file, err = identify(l.path)
+	return err
+}
+
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644) // whatever the umask: every admin may read it
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// encode makes the file's bytes. Should they outgrow the bound that readers keep, evidence goes first, then history.
+func encode(s Snapshot) ([]byte, error) {
+	b, err := json.MarshalIndent(s, "", " ")
+	if err != nil || len(b) <= maxLedgerBytes {
+		return b, err
+	}
+	entries := make([]Entry, len(s.Findings))
+	for i, e := range s.Findings {
+		e.Evidence = []Evidence{{What: "evidence", Read: fmt.Sprintf("%d values, too large for the ledger", len(e.Evidence)), From: "the evaluation"}}
+		e.Causes = nil
+		entries[i] = e
+	}
+	s.Findings, s.History = entries, s.History[max(0, len(s.History)-20):]
+	return json.MarshalIndent(s, "", " ")
+}
+
+// Bounds of one finding in the ledger, in bytes and in pieces of evidence.
+const (
+	maxText     = 1024
+	maxEvidence = 32
+)
+
+// bounded is a finding cut to what the ledger takes. What a host was made to say cannot make the ledger unreadable.
+func bounded(f Finding) Finding {
+	f.Reason = Text{clip(f.Reason.EN), clip(f.Reason.JA)}
+	evidence := f.Evidence
+	if more := len(evidence) - maxEvidence; more > 0 {
+		evidence = append(evidence[:maxEvidence:maxEvidence], Evidence{What: "further evidence", Read: fmt.Sprintf("%d values left out", more), From: "the evaluation"})
+	}
+	f.Evidence = make([]Evidence, len(evidence))
+	for i, e := range evidence {
+		f.Evidence[i] = Evidence{clip(e.What), clip(e.Read), clip(e.From), clip(e.Expected)}
+	}
+	f.Causes = append([]string{}, f.Causes[:min(len(f.Causes), maxEvidence)]...)
+	for i, c := range f.Causes {
+		f.Causes[i] = clip(c)
+	}
+	if len(f.Causes) == 0 {
+		f.Causes = nil // as it is read back
+	}
+	return f
+}

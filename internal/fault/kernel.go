@@ -1,0 +1,86 @@
+package fault
+
+var fault8 = Fault{
+	ID: 8, Severity: Critical, ToRaise: kernelSettles,
+	CausedBy: []ID{16, 11}, // no module for a kernel that none supports; none can be built without headers
+	Name: Text{
+		EN: "Realtime filesystem monitor failed to start",
+		JA: "リアルタイムのファイルシステム監視を開始できません",
+	},
+	Meaning: Text{
+		EN: "File monitoring is on and this host monitors with the kernel module ampfsm, which cannot be built or loaded. There is no realtime filesystem monitoring by the kernel; the degraded source is used where it can be.",
+		JA: "ファイル監視が有効で、このホストではカーネルモジュール ampfsm による監視が必要ですが、モジュールをビルドまたはロードできません。カーネルによるリアルタイムのファイルシステム監視は行われず、可能な場合は縮退モードで監視します。",
+	},
+	Detection: Text{
+		EN: "The module is loaded and its own test event is awaited. Secure Boot, lockdown, enforced signatures, symbols and version of the kernel, other third-party modules and the build's output are read to tell the causes apart; kernel messages are quoted.",
+		JA: "モジュールをロードし、自身のテストイベントが届くことを確認します。セキュアブート、ロックダウン、署名の強制、カーネルのシンボルとバージョン、他社製モジュール、ビルドの出力を調べて原因を切り分け、カーネルメッセージを引用します。",
+	},
+	Remedy: Text{
+		EN: "Builds and loads the module for the running kernel; signs it where signatures are enforced and a machine-owner key is enrolled, or starts the enrolment of one; names a module that is in the way; " +
+			"offers eBPF where only the policy forces modules. The reboot and the firmware's screens stay with the administrator and are described.",
+		JA: "稼働中のカーネル向けにモジュールをビルドしてロードします。署名が強制されている場合は、登録済みの Machine Owner Key で署名するか、鍵の登録を開始します。妨げとなっているモジュールがあれば示し、" +
+			"ポリシーだけがモジュールを強制している場合は eBPF を提案します。再起動とファームウェア画面での操作は管理者が行うものとして、手順を説明します。",
+	},
+}
+
+var fault9 = Fault{
+	ID: 9, Severity: Critical, ToRaise: kernelSettles,
+	CausedBy: []ID{16, 11},
+	Name: Text{
+		EN: "Realtime network monitor failed to start",
+		JA: "リアルタイムのネットワーク監視を開始できません",
+	},
+	Meaning: Text{
+		EN: "Network monitoring (device flow correlation) is on and this host monitors with the kernel module ampnetworkflow, which cannot be built or loaded. There is no realtime network monitoring by the kernel; the degraded source is used where it can be.",
+		JA: "ネットワーク監視(デバイスフロー相関)が有効で、このホストではカーネルモジュール ampnetworkflow による監視が必要ですが、モジュールをビルドまたはロードできません。カーネルによるリアルタイムのネットワーク監視は行われず、可能な場合は縮退モードで監視します。",
+	},
+	Detection: Text{
+		EN: "The module is loaded and a loopback connection of the connector's own is awaited as its test event. Secure Boot, lockdown, enforced signatures, symbols and version of the kernel, other third-party modules and the build's output are read to tell the causes apart.",
+		JA: "モジュールをロードし、コネクタ自身のループバック接続がテストイベントとして届くことを確認します。セキュアブート、ロックダウン、署名の強制、カーネルのシンボルとバージョン、他社製モジュール、ビルドの出力を調べて原因を切り分けます。",
+	},
+	Remedy: Text{
+		EN: "The same steps as for fault 8, for the module ampnetworkflow: build and load, sign or enrol a key, name what is in the way, offer eBPF where only the policy forces modules.",
+		JA: "フォールト 8 と同じ手順をモジュール ampnetworkflow に対して行います。ビルドとロード、署名または鍵の登録、妨げとなっているモジュールの提示、ポリシーだけがモジュールを強制している場合の eBPF の提案です。",
+	},
+}
+
+var fault11 = Fault{
+	ID: 11, Severity: Major, ToRaise: kernelSettles,
+	Name: Text{
+		EN: "Required kernel development package missing",
+		JA: "必要なカーネル開発パッケージがありません",
+	},
+	Meaning: Text{
+		EN: "The running kernel offers no BTF, and the header package for exactly this kernel is not installed or not complete, so the full event sources cannot be set up. File and network events are monitored in degraded mode.",
+		JA: "稼働中のカーネルは BTF を提供しておらず、このカーネルに正確に一致するヘッダーパッケージも導入されていないか不完全なため、完全なイベントソースを構成できません。ファイルとネットワークのイベントは縮退モードで監視されます。",
+	},
+	Detection: Text{
+		EN: "/sys/kernel/btf/vmlinux and known external BTF files are looked for; the build link below /lib/modules of the running release is resolved, its version header compared with uname -r, and the tree checked for completeness.",
+		JA: "/sys/kernel/btf/vmlinux と既知の外部 BTF ファイルの有無を調べます。また、/lib/modules 配下の稼働中リリースの build リンクをたどり、バージョンヘッダーを uname -r と比較し、ツリーが完全かどうかを確認します。",
+	},
+	Remedy: Text{
+		EN: "Names a newer kernel of the distribution that has BTF, for which the administrator reboots; else installs the header package of exactly the running kernel and switches the monitors to the better source without a reboot. Says so plainly when the repositories no longer have that version.",
+		JA: "ディストリビューションが提供する、BTF を備えた新しいカーネルを示します(再起動は管理者が行います)。そうでない場合は、稼働中のカーネルに正確に一致するヘッダーパッケージを導入し、再起動なしでより良いイベントソースへ切り替えます。リポジトリに該当バージョンが残っていない場合は、その旨を明示します。",
+	},
+}
+
+var fault16 = Fault{
+	ID: 16, Severity: Critical, ToRaise: kernelSettles,
+	CausedBy: []ID{19, 11}, // programs that the policy refuses, modules that only lack headers: the kernel itself may be fine
+	Name: Text{
+		EN: "Incompatible kernel",
+		JA: "互換性のないカーネルです",
+	},
+	Meaning: Text{
+		EN: "Monitoring is on and no full event source, neither eBPF nor a kernel module, can work on the running kernel: it is too old, or it refuses the programs, or the modules do not compile for it. Only degraded monitoring is left.",
+		JA: "監視が有効ですが、稼働中のカーネルでは eBPF とカーネルモジュールのいずれの完全なイベントソースも動作しません。カーネルが古すぎる、プログラムが拒否される、またはモジュールをコンパイルできない状態です。縮退モードの監視のみが利用できます。",
+	},
+	Detection: Text{
+		EN: "Each source is tried on the running kernel: the answer of the kernel decides, not its version number. The table of supported kernels says what is promised, and both are shown.",
+		JA: "各イベントソースを稼働中のカーネルで実際に試します。バージョン番号ではなくカーネルの応答で判断します。サポート対象カーネルの表が示す内容も併せて表示します。",
+	},
+	Remedy: Text{
+		EN: "Names the supported kernels that are installed or can be had and the connector versions that support this one; on request installs the chosen kernel or connector from the host's own repositories and makes the kernel the boot loader's default. It never reboots, and it shows how to go back.",
+		JA: "導入済みまたは入手可能なサポート対象カーネルと、現在のカーネルをサポートするコネクタのバージョンを示します。要求に応じて、選択したカーネルまたはコネクタをホストのリポジトリから導入し、そのカーネルをブートローダーの既定に設定します。再起動は行わず、元に戻す方法も示します。",
+	},
+}

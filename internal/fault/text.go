@@ -1,0 +1,50 @@
+package fault
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Language is a language of the product's user-facing texts, by its ISO 639-1 code.
+type Language string
+
+const (
+	English  Language = "en"
+	Japanese Language = "ja"
+)
+
+// In gives the text in a language. English stands in for a language that the product does not have.
+func (t Text) In(l Language) string {
+	if l == Japanese && t.JA != "" {
+		return t.JA
+	}
+	return t.EN
+}
+
+// PickLanguage decides the language of user-facing texts: what the flag --lang says, else the locale of messages, in the order of
+// locale(7): LC_ALL, LC_MESSAGES, LANG. A locale in another language than the product's is answered in English. A flag that
+// names no language of the product is an error.
+func PickLanguage(flag string, getenv func(string) string) (Language, error) {
+	switch l := Language(flag); l {
+	case English, Japanese:
+		return l, nil
+	case "":
+		return localeLanguage(getenv), nil
+	}
+	return English, fmt.Errorf("--lang %q: expected en or ja", flag)
+}
+
+func localeLanguage(getenv func(string) string) Language {
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		locale := getenv(name)
+		if locale == "" {
+			continue
+		}
+		// ja, ja_JP, ja_JP.UTF-8, ja.UTF-8@modifier; not jam (Jamaican Creole).
+		if language, _, _ := strings.Cut(strings.NewReplacer(".", "_", "@", "_").Replace(locale), "_"); language == "ja" {
+			return Japanese
+		}
+		return English
+	}
+	return English
+}

@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       Policy
+		err        string // part of the error; empty: none
+	}{
+		{"both on", `<policy version="1"><monitor files="true" network="true"/></policy>`, Policy{true, true}, ""},
+		{"both off", `<policy version="1"><monitor files="false" network="0"></monitor></policy>`, Policy{false, false}, ""},
+		{"network off", `<policy version="1"><monitor network="false"/></policy>`, Policy{true, false}, ""},
+		{"nothing said", `<policy version="1"/>`, Policy{true, true}, ""},
+		{"declaration, comment, mark", "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<!-- ours -->\n<policy version=\"1\">\n\t<!-- off -->\n<monitor files=\"0\"/></policy>\n<!-- end -->\n", Policy{false, true}, ""},
+
+		{"empty", "", Policy{}, "p.xml:1: expected the element <policy>, found the end of the file"},
+		{"blank lines", "\n\n", Policy{}, "p.xml:3: expected the element <policy>"},
+		{"other root", "\n<config/>", Policy{}, "p.xml:2: expected the element <policy>, found <config>"},
+		{"namespace", `<policy xmlns="urn:x" version="1"/>`, Policy{}, "p.xml:1: "},
+		{"no version", "<policy/>", Policy{}, `p.xml:1: <policy version="">: expected version="1"`},
+		{"newer version", `<policy version="2"/>`, Policy{}, `expected version="1"`},
+		{"unknown element", "<policy version=\"1\">\n <monitor/>\n <scan/>\n</policy>", Policy{}, "p.xml:3: expected <monitor> or </policy>, found <scan>"},
+		{"unknown attribute", "<policy version=\"1\">\n<monitor\n file=\"true\"/></policy>", Policy{}, `p.xml:2: <monitor> has no attribute "file"; expected files, network`},
+		{"attribute twice", `<policy version="1"><monitor files="true" files="false"/></policy>`, Policy{}, `"files" twice`},
+		{"monitor twice", "<policy version=\"1\">\n<monitor/>\n<monitor/></policy>", Policy{}, "p.xml:3: <monitor> a second time; the first is on line 2"},
+		{"no boolean", "<policy version=\"1\">\n<monitor files=\"yes\"/></policy>", Policy{}, `p.xml:2: <monitor files="yes">: expected true or false`},
+		{"text", "<policy version=\"1\">\n\n  on</policy>", Policy{}, `p.xml:3: expected an element, found the text "on"`},
+		{"child of monitor", "<policy version=\"1\"><monitor>\n<a/></monitor></policy>", Policy{}, "p.xml:2: expected </monitor>, found <a>"},
+		{"second root", "<policy version=\"1\"/>\n<policy version=\"1\"/>", Policy{}, "p.xml:2: expected the end of the file"},
+		{"truncated", "<policy version=\"1\">\n<monitor", Policy{}, "p.xml:2: not XML"},
+		{"not closed", "<policy version=\"1\">\n", Policy{}, "p.xml:2: not XML"},
+		{"document type", "<!DOCTYPE p [<!ENTITY a \"b\">]>\n<policy version=\"1\"/>", Policy{}, "p.xml:1: a policy has no document type"},
+		{"entity", `<policy version="&a;"/>`, Policy{}, "p.xml:1: not XML"},
+		{"instruction", `<?php x?><policy version="1"/>`, Policy{}, "p.xml:1: a policy has no processing instructions"},
+		{"other encoding", `<?xml version="1.0" encoding="UTF-16"?><policy version="1"/>`, Policy{}, "p.xml:1: not XML"},
+		{"bytes", "\x00\xff\xfe", Policy{}, "p.xml:1: not XML"},
+		{"too large", strings.Repeat(" ", MaxBytes+1), Policy{}, "p.xml: larger than"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Parse("p.xml", []byte(c.text))
+			if got != c.want {
+				t.Errorf("got %+v, expected %+v", got, c.want)
+			}
+			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("error %v, expected %q", err, c.err)
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "policy.xml")
+	if p, err := Load(path); p != Default() || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %+v, %v; expected the default and fs.ErrNotExist", p, err)
+	}
+	os.WriteFile(path, []byte(`<policy version="1"><monitor files="false"/></policy>`), 0o644)
+	if p, err := Load(path); err != nil || p.MonitorFiles {
+		t.Errorf("sound: %+v, %v", p, err)
+	}
+	os.WriteFile(path, []byte("\n<x/>"), 0o644)
+	if p, err := Load(path); p != (Policy{}) || err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
+		t.Errorf("malformed: %+v, %v; expected file and line", p, err)
+	}
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+		t.Errorf("folder: %v", err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(fifo); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+		t.Errorf("pipe: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`<policy version="1"><monitor files="true" network="true"/></policy>`))
+	f.Add([]byte("<?xml version=\"1.0\"?>\n<!-- c --><policy version='1'>\n<monitor/></policy>"))
+	f.Add([]byte("<policy><policy>"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := Parse("p.xml", b)
+		if err != nil && (p != Policy{} || !strings.HasPrefix(err.Error(), "p.xml:")) {
+			t.Errorf("%+v, %v; expected an empty policy and an error with file and line", p, err)
+		}
+	})
+}

@@ -20,15 +20,29 @@ type Choice struct {
 	Reason string
 }
 
-// Choose is a pure function: the same inputs give the same source.
+// Choose is a pure function: the same inputs give the same source. What is not known is tried: a source that then cannot be opened, or
+// whose canary does not come, says so, while a source that was not tried is blind without a reason.
 func Choose(in Inputs) Choice {
 	switch {
 	case !in.Wanted:
 		return Choice{NoSource, "both monitoring switches of the policy are off"}
-	case in.BPF.Known && !in.BPF.Yes:
-		return Choice{NoSource, in.BPF.Reason}
-	case in.BTF.Known && !in.BTF.Yes:
-		return Choice{NoSource, in.BTF.Reason}
+	case in.BPF.no():
+		return Choice{NoSource, in.BPF.because("the kernel does not let eBPF programs load")}
+	case in.BTF.no():
+		return Choice{NoSource, in.BTF.because("the kernel offers no BTF")}
+	case !in.BPF.Known:
+		return Choice{EBPFKernelBTF, in.BPF.because("eBPF could not be probed") + "; it is tried"}
+	case !in.BTF.Known:
+		return Choice{EBPFKernelBTF, in.BTF.because("the kernel's BTF could not be read") + "; it is tried"}
 	}
 	return Choice{EBPFKernelBTF, "the kernel offers BTF and lets eBPF programs load"}
+}
+
+func (s Support) no() bool { return s.Known && !s.Yes }
+
+func (s Support) because(otherwise string) string {
+	if s.Reason == "" {
+		return otherwise
+	}
+	return s.Reason
 }

@@ -1,4 +1,5 @@
-// Package bpf is the eBPF event source: programs, loading, probes of what the kernel allows.
+// Package bpf is the eBPF event source: the programs (programs/, headers/), their loading, the decoding of their records, and
+// the question to the kernel whether it lets such programs load. It knows processes; it judges no fault.
 package bpf
 
 import "github.com/ampconnector/amp/internal/host"

@@ -1,0 +1,5 @@
+package bpf
+
+// The objects are committed, so that a build needs no clang. clang 14 is Debian 12's; another version gives other bytes.
+
+//go:generate go tool -modfile=../tools/go.mod bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64,arm64 -no-global-types -output-stem process process programs/process.c -- -Wall -Werror -O2 -g -mcpu=v2 -Iheaders

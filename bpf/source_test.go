@@ -1,0 +1,488 @@
+package bpf
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// patience is how long a test waits for what must come; an emulated guest is slow.
+const patience = 30 * time.Second
+
+// watch is a source that runs, and the events that it gave, by process.
+type watch struct {
+	*source
+	cancel context.CancelFunc
+	done   chan error
+
+	mu     sync.Mutex
+	events map[uint32][]monitor.Event
+	came   chan struct{} // has something after each event
+}
+
+func startWatch(tb testing.TB, o options) *watch {
+	tb.Helper()
+	needsBPF(tb)
+	if o.name == "" {
+		o.name = monitor.EBPFKernelBTF
+	}
+	s, err := open(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watch{source: s, cancel: cancel, done: make(chan error, 1), events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
+	go func() { w.done <- s.Run(ctx, w.keep) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-w.done, s.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *watch) keep(e *monitor.Event) {
+	w.mu.Lock()
+	w.events[e.Process.PID] = append(w.events[e.Process.PID], e.Clone())
+	w.mu.Unlock()
+	select {
+	case w.came <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watch) of(pid int) []monitor.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events[uint32(pid)])
+}
+
+// wait waits for n events of a process.
+func (w *watch) wait(t *testing.T, pid, n int) []monitor.Event {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		if got := w.of(pid); len(got) >= n {
+			return got
+		}
+		select {
+		case <-w.came:
+		case <-deadline:
+			t.Fatalf("process %d: %d events, expected %d: %+v", pid, len(w.of(pid)), n, w.of(pid))
+		}
+	}
+}
+
+// run runs a child to its end and returns its exec and its exit.
+func (w *watch) run(t *testing.T, task string, change func(*command)) (execed, exited monitor.Event) {
+	t.Helper()
+	cmd := newCommand(change).cmd(task)
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	got := w.wait(t, cmd.Process.Pid, 2)
+	if len(got) != 2 || got[0].Kind != monitor.Exec || got[1].Kind != monitor.Exit {
+		t.Fatalf("got %+v, expected an exec and an exit", got)
+	}
+	return got[0], got[1]
+}
+
+func TestExecAndExit(t *testing.T) {
+	w := startWatch(t, options{})
+	before := time.Now()
+	execed, exited := w.run(t, "exit", nil)
+	after := time.Now()
+
+	want := monitor.Event{
+		Kind: monitor.Exec, Path: program, Args: []string{program},
+		Process: monitor.Process{PPID: uint32(os.Getpid()), UID: uint32(os.Getuid()), EUID: uint32(os.Geteuid()), Comm: "program", Parent: ownComm(t)},
+	}
+	opts := cmp.FilterPath(func(p cmp.Path) bool {
+		name := p.Last().String()
+		return name == ".Time" || name == ".Start" || name == ".StartBoot" || name == ".PID"
+	}, cmp.Ignore())
+	if diff := cmp.Diff(want, execed, opts); diff != "" {
+		t.Error(diff)
+	}
+	want.Kind, want.Path, want.Args, want.ExitCode = monitor.Exit, "", nil, 3
+	if diff := cmp.Diff(want, exited, opts); diff != "" {
+		t.Error(diff)
+	}
+	if execed.Process != exited.Process {
+		t.Errorf("exec by %+v, exit by %+v, expected the same", execed.Process, exited.Process)
+	}
+	// The clocks are read one after the other, and the kernel's boot clock may be coarse.
+	const slack = 20 * time.Millisecond
+	times := []time.Time{before.Add(-slack), execed.Process.Start, execed.Time, exited.Time, after.Add(slack)}
+	if !slices.IsSortedFunc(times, time.Time.Compare) {
+		t.Errorf("times are out of order: %v", times)
+	}
+}
+
+func ownComm(t *testing.T) string {
+	b, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+func TestExecArgs(t *testing.T) {
+	w := startWatch(t, options{})
+	many := make([]string, 200)
+	for i := range many {
+		many[i] = strings.Repeat("x", i%7)
+	}
+	exact := []string{strings.Repeat("a", 2000), strings.Repeat("b", 4096-2001-1)}
+	for _, tt := range []struct {
+		name      string
+		args      []string
+		want      []string
+		truncated bool
+	}{
+		{"empty and spaces", []string{"", " ", "a b", ""}, nil, false},
+		{"unicode", []string{"名前", "é\u0301", "\xff\xfe", "\n\t\x1b"}, nil, false},
+		{"200 of them", many, nil, false},
+		{"exactly 4 KiB", exact, nil, false},
+		{"one byte over", append(slices.Clone(exact), ""), exact, true},
+		{"10 KiB", []string{"x", strings.Repeat("y", 10_000)}, []string{"x", strings.Repeat("y", 4094)}, true},
+		{"5000 empty ones", make([]string, 5000), make([]string, 4096), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			execed, _ := w.run(t, "exit", func(c *command) { c.args = tt.args })
+			if tt.want == nil {
+				tt.want = tt.args
+			}
+			if diff := cmp.Diff(tt.want, execed.Args); diff != "" {
+				t.Error(diff)
+			}
+			if execed.ArgsTruncated != tt.truncated {
+				t.Errorf("truncated %v, want %v", execed.ArgsTruncated, tt.truncated)
+			}
+		})
+	}
+}
+
+func TestExecByNobody(t *testing.T) {
+	needsRoot(t)
+	execed, exited := startWatch(t, options{}).run(t, "exit", func(c *command) { c.uid = nobody })
+	for _, e := range []monitor.Event{execed, exited} {
+		if e.Process.UID != nobody || e.Process.EUID != nobody {
+			t.Errorf("uid %d, euid %d, want %d", e.Process.UID, e.Process.EUID, nobody)
+		}
+	}
+}
+
+// A set-user-ID program runs with another effective user.
+func TestExecSetUID(t *testing.T) {
+	needsRoot(t)
+	path := filepath.Join(programDir, "setuid")
+	if err := errors.Join(os.Link(program, path), unix.Chmod(path, 0o4755)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(program, 0o755)
+	if st := (unix.Statfs_t{}); unix.Statfs(path, &st) == nil && st.Flags&unix.ST_NOSUID != 0 {
+		t.Skipf("needs a file system without nosuid at %s", programDir)
+	}
+	execed, _ := startWatch(t, options{}).run(t, "exit", func(c *command) { c.path, c.uid = path, nobody })
+	if p := execed.Process; p.UID != nobody || p.EUID != 0 {
+		t.Errorf("uid %d, euid %d, want %d and 0", p.UID, p.EUID, nobody)
+	}
+}
+
+func TestExitBySignal(t *testing.T) {
+	_, exited := startWatch(t, options{}).run(t, "abort", nil)
+	if exited.Signal != int(unix.SIGKILL) || exited.ExitCode != -1 {
+		t.Errorf("signal %d, exit code %d, want 9 and -1", exited.Signal, exited.ExitCode)
+	}
+}
+
+// A process of many threads ends once, however they race.
+func TestExitOfThreads(t *testing.T) {
+	w := startWatch(t, options{})
+	var pids []int
+	for range 20 {
+		cmd := newCommand(nil).cmd("threads")
+		cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != 5 {
+			t.Fatalf("exit code %d, want 5", code)
+		}
+		pids = append(pids, cmd.Process.Pid)
+	}
+	w.run(t, "exit", nil) // all that came before it is there
+	for _, pid := range pids {
+		got := w.of(pid)
+		if len(got) != 2 || got[1].ExitCode != 5 {
+			t.Errorf("process %d: %+v, expected an exec and an exit with 5", pid, got)
+		}
+	}
+}
+
+// running starts a child that lives until the test is over, and returns its first n events.
+func (w *watch) running(t *testing.T, task string, n int, change func(*command)) []monitor.Event {
+	t.Helper()
+	cmd := newCommand(change).cmd(task)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	got := w.wait(t, cmd.Process.Pid, n)
+	in.(io.Closer).Close()
+	cmd.Wait()
+	return got
+}
+
+func TestExecPath(t *testing.T) {
+	w := startWatch(t, options{})
+	script := filepath.Join(programDir, "script")
+	if err := os.WriteFile(script, []byte("#!"+program+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path, want string
+	}{
+		{"absolute", program, program},
+		{"relative", "./program", program},
+		{"relative, odd", "../" + filepath.Base(programDir) + "//program", program},
+		{"script", script, script},
+		{"relative script", "./script", script},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := w.running(t, "wait", 1, func(c *command) { c.path = tt.path })
+			if got[0].Path != tt.want {
+				t.Errorf("got %s, want %s", got[0].Path, tt.want)
+			}
+		})
+	}
+	t.Run("descriptor", func(t *testing.T) {
+		got := w.running(t, "fexecve", 2, nil)
+		if got[1].Path != program || !slices.Equal(got[1].Args, []string{"by-descriptor"}) {
+			t.Errorf("got %s %q, want %s", got[1].Path, got[1].Args, program)
+		}
+	})
+	t.Run("relative and gone", func(t *testing.T) {
+		execed, _ := w.run(t, "exit", func(c *command) { c.path = "./program" })
+		if execed.Path != "./program" && execed.Path != program {
+			t.Errorf("got %s, want ./program, or %s where it was read in time", execed.Path, program)
+		}
+	})
+}
+
+// The programs load where the kernel shows no BTF, with layouts from elsewhere.
+func TestOpenWithGivenTypes(t *testing.T) {
+	needsRoot(t)
+	needsBPF(t)
+	if _, err := os.Stat(kernelBTFPath); err != nil {
+		t.Skipf("needs the kernel's BTF as layouts to give: %v", err)
+	}
+	child(t, "hidden-btf", func(c *command) { c.flags = unix.CLONE_NEWNS })
+}
+
+func TestOpenRefused(t *testing.T) {
+	s, err := Open(cancelled())
+	if !errors.Is(err, context.Canceled) || s != nil {
+		t.Errorf("got %v, %v", s, err)
+	}
+}
+
+func cancelled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestVerifierErrorIsBrief(t *testing.T) {
+	log := slices.Repeat([]string{"123: (bf) r1 = r2 " + strings.Repeat("; R1=inv", 20)}, 5000)
+	err := brief(&ebpf.VerifierError{Cause: unix.EACCES, Log: append(log, "R1 invalid mem access 'inv'")})
+	if !errors.Is(err, unix.EACCES) || !strings.HasSuffix(err.Error(), "R1 invalid mem access 'inv'") || len(err.Error()) > 1000 {
+		t.Errorf("%d bytes: %v", len(err.Error()), err)
+	}
+}
+
+func TestRunEndsWithContextAndAgain(t *testing.T) {
+	needsBPF(t)
+	s, err := Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := s.Run(ctx, func(*monitor.Event) {}); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
+func TestRunEndsWithClose(t *testing.T) {
+	needsBPF(t)
+	s, err := Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(t.Context(), func(*monitor.Event) {}) }()
+	if err := errors.Join(s.Close(), s.Close(), <-done); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Loss(); err != nil {
+		t.Errorf("Loss after Close: %v", err)
+	}
+	if err := s.Run(t.Context(), func(*monitor.Event) {}); err != nil {
+		t.Errorf("Run after Close: %v", err)
+	}
+}
+
+// An event after a quiet time comes at once, not at the reader's next look.
+func TestLatencyAfterQuiet(t *testing.T) {
+	w := startWatch(t, options{})
+	var best time.Duration = time.Hour
+	for range 10 {
+		time.Sleep(3 * pollInterval) // the quiet time itself is what is tested
+		cmd := newCommand(nil).cmd("exit")
+		start := time.Now()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w.wait(t, cmd.Process.Pid, 1)
+		best = min(best, time.Since(start))
+		cmd.Wait()
+	}
+	if best > patience/30 {
+		t.Errorf("the fastest of ten took %v", best)
+	}
+	t.Logf("fastest of ten: %v", best)
+}
+
+// burst makes n short processes, several at a time.
+func burst(tb testing.TB, n int) {
+	tb.Helper()
+	path := "/bin/true"
+	if _, err := os.Stat(path); err != nil {
+		path = program
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range n / 4 {
+				attr := &syscall.ProcAttr{Env: []string{childEnv + "=exit"}}
+				pid, err := syscall.ForkExec(path, []string{"burst"}, attr)
+				if err != nil {
+					tb.Error(err)
+					return
+				}
+				syscall.Wait4(pid, nil, 0, nil)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// bursts counts what was seen of a burst.
+func (w *watch) bursts() (execs, exits int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, events := range w.events {
+		if e := events[0]; e.Kind == monitor.Exec && slices.Equal(e.Args, []string{"burst"}) {
+			execs++
+			for _, e := range events[1:] {
+				if e.Kind == monitor.Exit {
+					exits++
+				}
+			}
+		}
+	}
+	return execs, exits
+}
+
+func TestBurstIsSeen(t *testing.T) {
+	w := startWatch(t, options{})
+	n := 5000
+	if testing.Short() {
+		n = 500
+	}
+	burst(t, n)
+	w.run(t, "exit", nil) // all that came before it is there
+	loss, err := w.Loss()
+	if err != nil {
+		t.Fatal(err)
+	}
+	execs, exits := w.bursts()
+	t.Logf("%d execs and %d exits of %d; %+v", execs, exits, n, loss)
+	if execs != n || exits != n || loss.Lost != 0 {
+		t.Errorf("%d execs and %d exits of %d, %d lost", execs, exits, n, loss.Lost)
+	}
+}
+
+// With a small ring and a reader that does not read, every event is either handled or counted.
+func TestLossIsCounted(t *testing.T) {
+	needsBPF(t)
+	s, err := open(t.Context(), options{name: monitor.EBPFKernelBTF, ring: uint32(os.Getpagesize())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watch{source: s, events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
+	const n = 1000
+	burst(t, n)
+	for _, l := range s.links { // no more events: the counts hold still
+		l.Close()
+	}
+	if err := s.Run(cancelled(), w.keep); err != nil {
+		t.Fatal(err)
+	}
+	loss, err := s.Loss()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", loss)
+	if loss.Lost == 0 || loss.Handled == 0 {
+		t.Errorf("%+v, expected some of both", loss)
+	}
+	if total := loss.Handled + loss.Lost; total < 2*n {
+		t.Errorf("%d handled and %d lost are %d, expected at least %d", loss.Handled, loss.Lost, total, 2*n)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if again, err := s.Loss(); err != nil || again != loss {
+		t.Errorf("after Close %+v, %v, want %+v", again, err, loss)
+	}
+}
+
+// BenchmarkExec gives the programs' own time for each event, as the kernel counts it (kernel.bpf_stats_enabled).
+func BenchmarkExec(b *testing.B) {
+	w := startWatch(b, options{})
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		b.Skipf("needs statistics of eBPF programs: %v", err)
+	}
+	defer stats.Close()
+	burst(b, max(b.N, 4))
+	for name, p := range map[string]*ebpf.Program{"exec": w.objects.AmpExec, "exit": w.objects.AmpExit} {
+		st, err := p.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(st.Runtime.Nanoseconds())/float64(max(st.RunCount, 1)), "ns/"+name)
+	}
+}

@@ -1,5 +1,6 @@
 // Package health gathers the facts of a host and judges each fault from them. A predicate is a pure function: facts in,
-// finding with evidence out; it opens no file and runs no command.
+// finding with evidence out; it opens no file and runs no command. Rooms below report what they know, and enter through
+// Gather; findings leave to the ledger, to the remedies and to the choice of a source.
 package health
 
 import (
@@ -20,6 +21,7 @@ type Facts struct {
 	Policy    host.Reading[policy.Policy]
 	Connector host.Connector // the installed one, or ours where none is
 	Found     bool           // Connector is installed
+	Daemon    bool           // gathered by the daemon: BPF is what the process that monitors may do
 	At        time.Time
 }
 

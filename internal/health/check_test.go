@@ -1,0 +1,108 @@
+package health
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/selinux"
+)
+
+func TestCheckListsTheCatalogue(t *testing.T) {
+	findings := Check(sound())
+	if len(findings) != 9 {
+		t.Fatalf("%d findings, want 9", len(findings))
+	}
+	for i, entry := range fault.All() {
+		got := findings[i]
+		if got.ID != entry.ID || got.Severity != entry.Severity || got.Reason.EN == "" || got.Reason.JA == "" {
+			t.Errorf("finding %d: %+v", i, got)
+		}
+		if _, judged := rules[entry.ID]; judged != entry.Judged {
+			t.Errorf("fault %d: the catalogue says judged %v, the rules say %v", entry.ID, entry.Judged, judged)
+		}
+		if !entry.Judged && (got.State != fault.Unknown || got.Reason != notJudged) {
+			t.Errorf("fault %d is %s, %q; want unknown", got.ID, got.State, got.Reason.EN)
+		}
+	}
+}
+
+func TestCheckOne(t *testing.T) {
+	f := sound()
+	shell("/bin/bash")(f)
+	if got, ok := CheckOne(f, 5); !ok || got.State != fault.Raised || got.ID != 5 || got.Severity != fault.Minor {
+		t.Errorf("CheckOne(5) = %+v, %v", got, ok)
+	}
+	if _, ok := CheckOne(f, 99); ok {
+		t.Error("CheckOne(99) found a fault")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	findings := []fault.Finding{
+		{ID: 6, State: fault.Raised}, {ID: 8, State: fault.Unknown}, {ID: 16, State: fault.Raised}, {ID: 18, State: fault.Raised}, {ID: 19, State: fault.Raised},
+	}
+	explain(findings)
+	for i, want := range []fault.ID{0, 0, 19, 19, 0} {
+		if findings[i].Cause != want {
+			t.Errorf("cause of fault %d is %d, want %d", findings[i].ID, findings[i].Cause, want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Facts)
+		source monitor.SourceName
+		reason string
+	}{
+		{"sound", func(*Facts) {}, monitor.EBPFKernelBTF, ""},
+		{"switches off", func(f *Facts) { f.Policy.Value = policy.Policy{} }, monitor.NoSource, "off"},
+		{"network only", func(f *Facts) { f.Policy.Value = policy.Policy{MonitorNetwork: true} }, monitor.EBPFKernelBTF, ""},
+		{"policy not readable", func(f *Facts) { f.Policy = host.NotKnown[policy.Policy](policy.Path, errDenied) }, monitor.EBPFKernelBTF, ""},
+		{"fault 19, though a shell may load", access(selinux.Access{Need: selinux.BPFNeed, ClassKnown: true, Denied: []string{"prog_load"}}), monitor.NoSource, "fault 19"},
+		{"refused", func(f *Facts) { f.BPF.Load.Value = false }, monitor.NoSource, "refuses"},
+		{"refused to the daemon", func(f *Facts) {
+			f.Daemon, f.BPF.Load = true, host.NotKnown[bool]("bpf(2)", syscall.EPERM)
+		}, monitor.NoSource, "operation not permitted"},
+		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.NoSource, "no BTF"},
+	} {
+		f := sound()
+		c.change(f)
+		if got := Choose(f); got.Source != c.source || !strings.Contains(got.Reason, c.reason) {
+			t.Errorf("%s: %+v, want %s with %q", c.name, got, c.source, c.reason)
+		}
+	}
+}
+
+func TestSupportThatIsNotKnown(t *testing.T) {
+	f := sound()
+	f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EPERM) // a user's shell: says nothing of the daemon
+	if got := inputs(f).BPF; got.Known || got.Yes || !strings.Contains(got.Reason, "not permitted") {
+		t.Errorf("support %+v, want not known", got)
+	}
+}
+
+func TestPickConnector(t *testing.T) {
+	vendor := host.Connectors[1]
+	for _, c := range []struct {
+		installed []host.Connector
+		daemon    bool
+		name      string
+		found     bool
+	}{
+		{nil, false, "amp-connector", false},
+		{nil, true, "amp-connector", true},
+		{[]host.Connector{vendor}, false, "ciscoampconnector", true},
+		{host.Connectors, false, "amp-connector", true},
+	} {
+		if got, found := pickConnector(c.installed, c.daemon); got.Name != c.name || found != c.found {
+			t.Errorf("pickConnector(%d rows, %v) = %s, %v; want %s, %v", len(c.installed), c.daemon, got.Name, found, c.name, c.found)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package health
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+const (
+	writable  = fs.FileMode(0o022) // group and others may write
+	reachable = fs.FileMode(0o005) // others may list and enter
+)
+
+// directory judges one directory as the scan user meets it. A directory that is merely stricter than packaged towards its group is
+// no fault: nobody is locked out and nobody else may write.
+func (q *inquiry) directory(d host.DirectoryFact, user host.Reading[*host.Account]) {
+	what := fault.Text{EN: "directory " + d.Want.Path, JA: "ディレクトリ " + d.Want.Path}
+	expected := fmt.Sprintf("directory, %04o %s:%s", d.Want.Mode, d.Want.Owner, d.Want.Group)
+	state, ok := known(q, what, d.State, expected)
+	if !ok {
+		return
+	}
+	q.saw(what.EN, describe(state), d.State.From, expected)
+	owner, ok := known(q, fault.Text{EN: "uid of " + d.Want.Owner, JA: d.Want.Owner + " の UID"}, d.WantUID, "")
+	if !ok {
+		return
+	}
+	if words, wrong := deviation(d.Want, owner, state, user); wrong {
+		q.deviates(CauseDirectory+d.Want.Path, fault.Text{EN: d.Want.Path + " " + words.EN, JA: d.Want.Path + " " + words.JA})
+	}
+}
+
+func describe(s *host.DirectoryState) string {
+	switch {
+	case s == nil:
+		return "does not exist"
+	case !s.IsDir:
+		return "not a directory"
+	}
+	return fmt.Sprintf("%04o uid %d gid %d", s.Mode.Perm(), s.UID, s.GID)
+}
+
+// deviation says what is wrong with a directory, the worst first.
+func deviation(want host.Directory, owner uint32, s *host.DirectoryState, user host.Reading[*host.Account]) (fault.Text, bool) {
+	switch {
+	case s == nil:
+		return fault.Text{EN: "does not exist", JA: "が存在しません"}, true
+	case !s.IsDir:
+		return fault.Text{EN: "is not a directory", JA: "がディレクトリではありません"}, true
+	case s.UID != owner:
+		return fault.Text{EN: fmt.Sprintf("belongs to uid %d", s.UID), JA: fmt.Sprintf("の所有者が UID %d です", s.UID)}, true
+	case s.Mode.Perm()&writable&^want.Mode != 0:
+		return fault.Text{EN: "lets others write", JA: "に他者が書き込めます"}, true
+	case want.Mode&reachable&^offered(s, user) != 0:
+		return fault.Text{EN: "locks the scan user out", JA: "にスキャンユーザーがアクセスできません"}, true
+	}
+	return fault.Text{}, false
+}
+
+// offered is what the mode gives to the scan user, as bits of the class "others". path_resolution(7): the first class that
+// matches decides, also where a later one gives more.
+func offered(s *host.DirectoryState, user host.Reading[*host.Account]) fs.FileMode {
+	u := user.Value
+	switch {
+	case user.Err != nil || u == nil:
+		return s.Mode & 0o007
+	case u.UID == s.UID:
+		return s.Mode >> 6 & 0o007
+	case u.GID == s.GID:
+		return s.Mode >> 3 & 0o007
+	}
+	return s.Mode & 0o007
+}

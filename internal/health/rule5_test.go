@@ -1,0 +1,139 @@
+package health
+
+import (
+	"io/fs"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+func TestRule5(t *testing.T) {
+	for _, r := range []row{
+		{name: "sound", change: func(*Facts) {}, state: fault.Clear, shown: "uid 0 gid 0"},
+		{name: "no connector", change: func(f *Facts) { f.Found = false }, state: fault.NotApplicable, reason: "no connector"},
+		{name: "connector not known", change: func(f *Facts) {
+			f.Found, f.Host.Installation = false, host.NotKnown[host.Installation]("/opt/cisco", errDenied)
+		}, state: fault.Unknown, reason: "installed connector: permission denied"},
+		{name: "no user", change: user(nil), state: fault.Raised, causes: []string{CauseUserMissing}, shown: "does not exist"},
+		{name: "no group, user in users", change: func(f *Facts) {
+			f.Host.Account.Group.Value = nil
+			f.Host.Account.User.Value.GID = 100
+			f.Host.Account.PrimaryGroup.Value = "users"
+		}, state: fault.Raised, causes: []string{CauseGroupMissing, CausePrimaryGroup}, shown: "gid 100 (users)"},
+		{name: "neither", change: func(f *Facts) { f.Host.Account.Group.Value, f.Host.Account.User.Value = nil, nil },
+			state: fault.Raised, causes: []string{CauseGroupMissing, CauseUserMissing}},
+		{name: "uid 0", change: func(f *Facts) {
+			f.Host.Account.User.Value.UID = 0
+			f.Host.Account.SameUID.Value = []string{"root"}
+		}, state: fault.Raised, causes: []string{CauseUIDZero}, reason: "uid 0", shown: "0"},
+		{name: "shared uid", change: func(f *Facts) { f.Host.Account.SameUID.Value = []string{"games", "toor"} },
+			state: fault.Raised, causes: []string{CauseSharedUID}, reason: "games, toor", shown: "games, toor"},
+		{name: "bash", change: shell("/bin/bash"), state: fault.Raised, causes: []string{CauseShell}, shown: "/bin/bash"},
+		{name: "empty shell", change: shell(""), state: fault.Raised, causes: []string{CauseShell}, shown: "/bin/sh"},
+		{name: "sync", change: shell("/bin/sync"), state: fault.Raised, causes: []string{CauseShell}},
+		{name: "false", change: shell("/bin/false"), state: fault.Clear},
+		{name: "nologin of EL7", change: shell("/sbin/nologin"), state: fault.Clear},
+		{name: "password set", change: password(host.Password{}), state: fault.Raised, causes: []string{CausePassword}, shown: "set"},
+		{name: "password empty", change: password(host.Password{Empty: true}), state: fault.Raised, causes: []string{CausePassword}, reason: "anyone may log in"},
+		{name: "expiry", change: password(host.Password{Locked: true, Expires: true}), state: fault.Raised, causes: []string{CauseExpiry}},
+		{name: "password and expiry", change: password(host.Password{Expires: true}), state: fault.Raised, causes: []string{CausePassword, CauseExpiry}},
+		{name: "wrong primary group", change: func(f *Facts) {
+			f.Host.Account.User.Value.GID = 100
+			f.Host.Account.PrimaryGroup.Value = "users"
+		}, state: fault.Raised, causes: []string{CausePrimaryGroup}, shown: "users"},
+		{name: "primary group without a name", change: func(f *Facts) {
+			f.Host.Account.User.Value.GID = 4242
+			f.Host.Account.PrimaryGroup.Value = ""
+		}, state: fault.Raised, causes: []string{CausePrimaryGroup}, shown: "has no name"},
+		{name: "name of the primary group not known", change: func(f *Facts) { f.Host.Account.PrimaryGroup = host.NotKnown[string]("/etc/group", errDenied) },
+			state: fault.Clear, shown: "name not known"},
+		{name: "gid 0", change: func(f *Facts) {
+			f.Host.Account.User.Value.GID, f.Host.Account.Group.Value.GID = 0, 0
+		}, state: fault.Raised, causes: []string{CausePrimaryGroup}, reason: "gid 0"},
+		{name: "extra groups", change: func(f *Facts) { f.Host.Account.ExtraGroups.Value = []string{"wheel", "docker"} },
+			state: fault.Raised, causes: []string{CauseExtraGroups}, reason: "wheel, docker"},
+		{name: "home of another", change: home(1000), state: fault.Raised, causes: []string{CauseHome}, shown: "uid 1000"},
+		{name: "home of root", change: home(0), state: fault.Clear},
+		{name: "home of its own", change: home(998), state: fault.Clear},
+		{name: "directory missing", change: directory("/var/log/cisco", nil), state: fault.Raised, causes: []string{"directory:/var/log/cisco"}, shown: "does not exist"},
+		{name: "a file in its place", change: directory("/opt/cisco", &host.DirectoryState{Mode: 0o644}), state: fault.Raised, causes: []string{"directory:/opt/cisco"}},
+		{name: "0700", change: mode("/opt/cisco", 0o700, 0, 0), state: fault.Raised, causes: []string{"directory:/opt/cisco"}, reason: "locks the scan user out", shown: "0700"},
+		{name: "0750 of root", change: mode("/opt/cisco", 0o750, 0, 0), state: fault.Raised, causes: []string{"directory:/opt/cisco"}},
+		{name: "0750 of the user's group", change: mode("/opt/cisco", 0o750, 0, 997), state: fault.Clear},
+		{name: "0705 of the user's group", change: mode("/opt/cisco", 0o705, 0, 997), state: fault.Raised, causes: []string{"directory:/opt/cisco"}},
+		{name: "0751", change: mode("/opt/cisco", 0o751, 0, 0), state: fault.Raised, causes: []string{"directory:/opt/cisco"}},
+		{name: "0777", change: mode("/opt/cisco/amp/etc", 0o777, 0, 0), state: fault.Raised, causes: []string{"directory:/opt/cisco/amp/etc"}, reason: "lets others write", shown: "0777"},
+		{name: "01777", change: mode("/var/log/cisco", fs.ModeSticky|0o777, 0, 0), state: fault.Raised, causes: []string{"directory:/var/log/cisco"}},
+		{name: "0775 of a group", change: mode("/opt/cisco", 0o775, 0, 100), state: fault.Raised, causes: []string{"directory:/opt/cisco"}},
+		{name: "owned by a user", change: mode("/opt/cisco", 0o755, 1000, 0), state: fault.Raised, causes: []string{"directory:/opt/cisco"}, reason: "belongs to uid 1000"},
+		{name: "another group, which may not write", change: mode("/var/log/cisco", 0o755, 0, 4), state: fault.Clear},
+		{name: "two directories", change: func(f *Facts) {
+			mode("/opt/cisco", 0o700, 0, 0)(f)
+			mode("/var/log/cisco", 0o777, 0, 0)(f)
+		}, state: fault.Raised, causes: []string{"directory:/opt/cisco", "directory:/var/log/cisco"}},
+		{name: "directory of the scan user", change: func(f *Facts) {
+			f.Host.Directories = []host.DirectoryFact{{
+				Want: host.Directory{Path: "/srv/q", Mode: 0o700, Owner: account, Group: account}, WantUID: host.Read(uint32(998), "/etc/passwd"),
+				State: host.Read(&host.DirectoryState{Mode: 0o700, UID: 998, GID: 997, IsDir: true}, "/srv/q"),
+			}}
+		}, state: fault.Clear},
+		{name: "shadow not readable", change: func(f *Facts) { f.Host.Account.Password = host.NotKnown[host.Password]("/etc/shadow", errDenied) },
+			state: fault.Unknown, reason: "password of cisco-amp-scan-svc: permission denied", shown: "not known: permission denied"},
+		{name: "passwd not readable", change: func(f *Facts) { f.Host.Account.User = host.NotKnown[*host.Account]("/etc/passwd", errDenied) }, state: fault.Unknown},
+		{name: "group not readable", change: func(f *Facts) { f.Host.Account.Group = host.NotKnown[*host.Group]("/etc/group", errDenied) }, state: fault.Unknown},
+		{name: "name service does not answer", change: func(f *Facts) { f.Host.Account.User = host.NotKnown[*host.Account]("nss", host.ErrNotRunning) }, state: fault.Unknown},
+		{name: "extra groups not known", change: func(f *Facts) { f.Host.Account.ExtraGroups = host.NotKnown[[]string]("/etc/group", errDenied) }, state: fault.Unknown},
+		{name: "same uid not known", change: func(f *Facts) { f.Host.Account.SameUID = host.NotKnown[[]string]("/etc/passwd", errDenied) }, state: fault.Unknown},
+		{name: "home not known", change: func(f *Facts) { f.Host.Account.HomeOwner = host.NotKnown[*uint32]("/home/x", errDenied) }, state: fault.Unknown},
+		{name: "owner not known", change: func(f *Facts) {
+			f.Host.Directories[0].WantUID = host.NotKnown[uint32]("/etc/passwd", errDenied)
+		}, state: fault.Unknown, reason: "uid of root"},
+		{name: "directory not readable", change: func(f *Facts) {
+			f.Host.Directories[0].State = host.NotKnown[*host.DirectoryState]("/opt/cisco", errDenied)
+		}, state: fault.Unknown, reason: "/opt/cisco"},
+		{name: "a shell, and shadow not readable", change: func(f *Facts) {
+			shell("/bin/bash")(f)
+			f.Host.Account.Password = host.NotKnown[host.Password]("/etc/shadow", errDenied)
+		}, state: fault.Raised, causes: []string{CauseShell}, shown: "not known: permission denied"},
+		{name: "all that can be wrong with an account", change: func(f *Facts) {
+			f.Host.Account.User.Value.UID, f.Host.Account.User.Value.GID, f.Host.Account.User.Value.Shell = 0, 0, "/bin/sh"
+			f.Host.Account.Password.Value = host.Password{Expires: true}
+			f.Host.Account.ExtraGroups.Value = []string{"sudo"}
+			home(33)(f)
+		}, state: fault.Raised, causes: []string{CauseUIDZero, CauseShell, CausePassword, CauseExpiry, CausePrimaryGroup, CauseExtraGroups, CauseHome}},
+		{name: "an image", change: func(f *Facts) { f.Host.Live = false }, state: fault.Clear},
+	} {
+		r.run(t, rule5{})
+	}
+}
+
+func user(u *host.Account) func(*Facts) {
+	return func(f *Facts) { f.Host.Account.User.Value = u }
+}
+
+func shell(s string) func(*Facts) {
+	return func(f *Facts) { f.Host.Account.User.Value.Shell = s }
+}
+
+func password(p host.Password) func(*Facts) {
+	return func(f *Facts) { f.Host.Account.Password.Value = p }
+}
+
+func home(owner uint32) func(*Facts) {
+	return func(f *Facts) { f.Host.Account.HomeOwner.Value = &owner }
+}
+
+func directory(path string, s *host.DirectoryState) func(*Facts) {
+	return func(f *Facts) {
+		for i := range f.Host.Directories {
+			if f.Host.Directories[i].Want.Path == path {
+				f.Host.Directories[i].State.Value = s
+			}
+		}
+	}
+}
+
+func mode(path string, m fs.FileMode, uid, gid uint32) func(*Facts) {
+	return directory(path, &host.DirectoryState{Mode: m, UID: uid, GID: gid, IsDir: true})
+}

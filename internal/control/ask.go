@@ -1,0 +1,55 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+)
+
+// ErrNotRunning is in the chain of the error of Ask when nobody listens on the socket.
+var ErrNotRunning = errors.New("the daemon is not running")
+
+// Ask sends one request and waits for its answer until ctx ends. An answer that says no is an error, of the Err variables of this
+// package, with the daemon's own words; with ErrIncomplete the answer holds a status too.
+func Ask(ctx context.Context, socket string, req Request) (Answer, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return Answer{}, fmt.Errorf("%w (%w)", ErrNotRunning, err)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	a, err := exchange(conn, req)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("ask the daemon for %s: %w", req.Verb, context.Cause(ctx))
+	}
+	return a, err
+}
+
+func exchange(conn net.Conn, req Request) (Answer, error) {
+	line, err := json.Marshal(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	// A daemon that is too busy answers before it has read anything and closes: a write that finds it closed is not the last word.
+	_, writeErr := conn.Write(append(line, '\n'))
+	line, err = readLine(conn, MaxAnswer)
+	if err != nil {
+		return Answer{}, errors.Join(writeErr, fmt.Errorf("%s: answer: %w", conn.RemoteAddr(), err))
+	}
+	a, err := decodeAnswer(line)
+	if err != nil {
+		return Answer{}, fmt.Errorf("%s: answer: %w", conn.RemoteAddr(), err)
+	}
+	if a.Code != "" {
+		return a, fmt.Errorf("%w: %s", codes[a.Code], a.Error)
+	}
+	return a, nil
+}

@@ -1,0 +1,298 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ampconnector/amp/internal/fault"
+)
+
+// serve runs a server on a socket of its own until the test ends.
+func serve(t *testing.T, s *Server) (socket string) {
+	t.Helper()
+	dir := t.TempDir()
+	os.Chmod(dir, 0o755)
+	socket = filepath.Join(dir, "run", "control.sock")
+	l, err := Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return socket
+}
+
+func echo(_ context.Context, req Request) Answer {
+	return Answer{Status: &Status{Running: true, Version: string(req.Verb)}}
+}
+
+func TestAskAndAnswer(t *testing.T) {
+	socket := serve(t, &Server{Handle: echo})
+	for verb := range verbs {
+		a, err := Ask(t.Context(), socket, Request{verb})
+		if err != nil || a.Status.Version != string(verb) {
+			t.Errorf("%s: %+v, %v", verb, a, err)
+		}
+	}
+	if st, _ := os.Stat(socket); st.Mode().Perm() != 0o666 {
+		t.Errorf("socket has mode %v, expected 0666", st.Mode().Perm())
+	}
+	if st, _ := os.Stat(filepath.Dir(socket)); st.Mode().Perm() != 0o755 {
+		t.Errorf("its folder has mode %v, expected 0755", st.Mode().Perm())
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	dir := t.TempDir()
+	dead := filepath.Join(dir, "dead.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	for _, socket := range []string{filepath.Join(dir, "none.sock"), dead} {
+		if _, err := Ask(t.Context(), socket, Request{ReadStatus}); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("%s: %v, expected ErrNotRunning", socket, err)
+		}
+	}
+	again, err := Listen(dead)
+	if err != nil {
+		t.Fatalf("a dead daemon's socket: %v", err)
+	}
+	defer again.Close()
+	if _, err := Listen(dead); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second daemon: %v, expected ErrRunning", err)
+	}
+	file := filepath.Join(dir, "file")
+	os.WriteFile(file, []byte("keep"), 0o644)
+	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "expected a socket") {
+		t.Errorf("a file in the socket's place: %v", err)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "keep" {
+		t.Error("the file in the socket's place is gone")
+	}
+}
+
+// raw sends bytes as they are and returns the answer.
+func raw(t *testing.T, socket, line string) Answer {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte(line))
+	b, err := readLine(conn, MaxAnswer)
+	if err != nil {
+		t.Fatalf("%.40q: %v", line, err)
+	}
+	a, err := decodeAnswer(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestBadRequests(t *testing.T) {
+	called := false
+	socket := serve(t, &Server{Handle: func(context.Context, Request) Answer { called = true; return Answer{} }})
+	for _, line := range []string{
+		"\n", "status\n", "{}\n", `{"verb":"shutdown"}` + "\n", `{"verb":"status","path":"/etc/shadow"}` + "\n",
+		`{"verb":"status"} {"verb":"status"}` + "\n", `{"verb":` + strings.Repeat("\"a", MaxRequest) + "\n", "\x00\xff\n",
+	} {
+		if a := raw(t, socket, line); a.Code != BadRequest || a.Error == "" {
+			t.Errorf("%.40q: %+v, expected %s", line, a, BadRequest)
+		}
+	}
+	if called {
+		t.Error("a bad request was carried out")
+	}
+}
+
+func TestSilentPeerIsTurnedAway(t *testing.T) {
+	socket := serve(t, &Server{Handle: echo, Patience: 20 * time.Millisecond})
+	if a := raw(t, socket, ""); a.Code != BadRequest || !strings.Contains(a.Error, "timeout") {
+		t.Errorf("%+v, expected %s because of a timeout", a, BadRequest)
+	}
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	entered, leave := make(chan bool), make(chan bool)
+	socket := serve(t, &Server{AtOnce: 2, Handle: func(ctx context.Context, req Request) Answer {
+		entered <- true
+		<-leave
+		return echo(ctx, req)
+	}})
+	results := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := Ask(t.Context(), socket, Request{ReadStatus})
+			results <- err
+		}()
+		<-entered
+	}
+	if _, err := Ask(t.Context(), socket, Request{ReadStatus}); !errors.Is(err, ErrBusy) {
+		t.Errorf("third: %v, expected ErrBusy", err)
+	}
+	close(leave)
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Errorf("one of the first two: %v", err)
+		}
+	}
+}
+
+func TestWorkHasADeadlineAndTheClientToo(t *testing.T) {
+	socket := serve(t, &Server{Work: 20 * time.Millisecond, Handle: func(ctx context.Context, req Request) Answer {
+		<-ctx.Done()
+		return Answer{Code: Incomplete, Error: ctx.Err().Error()}
+	}})
+	if _, err := Ask(t.Context(), socket, Request{Evaluate}); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("%v, expected ErrIncomplete", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := Ask(ctx, socket, Request{Evaluate}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, expected the client's deadline", err)
+	}
+}
+
+// TestAskAsOther is run by TestOnlyRootMayEvaluate, as another user.
+func TestAskAsOther(t *testing.T) {
+	socket := os.Getenv("AMP_TEST_SOCKET")
+	if socket == "" {
+		t.Skip("not asked by TestOnlyRootMayEvaluate")
+	}
+	if _, err := Ask(t.Context(), socket, Request{ReadStatus}); err != nil {
+		t.Errorf("status: %v", err)
+	}
+	for _, verb := range []Verb{Evaluate, Reload} {
+		if _, err := Ask(t.Context(), socket, Request{verb}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
+			t.Errorf("%s: %v, expected ErrDenied that names the uid", verb, err)
+		}
+	}
+}
+
+func TestOnlyRootMayEvaluate(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to ask as another user")
+	}
+	// In a folder that other users may enter, and so is the copy of this program.
+	dir, err := os.MkdirTemp("", "control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	os.Chmod(dir, 0o755)
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "other.test")
+	if err := os.WriteFile(program, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(filepath.Join(dir, "control.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- (&Server{Handle: echo, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, l)
+	}()
+	cmd := exec.Command(program, "-test.run=^TestAskAsOther$", "-test.v")
+	cmd.Env = []string{"AMP_TEST_SOCKET=" + l.Addr().String(), "TMPDIR=/tmp"}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS")) {
+		t.Errorf("as uid 65534: %v\n%s", err, out)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnswerThatIsTooLongGoesWithoutEvidence(t *testing.T) {
+	f := fault.Finding{ID: 19, State: fault.Raised, Reason: fault.Text{EN: "refused"}}
+	for range 300 {
+		f.Evidence = append(f.Evidence, fault.Evidence{What: strings.Repeat("x", 1024)})
+	}
+	socket := serve(t, &Server{Handle: func(context.Context, Request) Answer {
+		return Answer{Status: &Status{Faults: Faults([]fault.Entry{{Finding: f}})}}
+	}})
+	a, err := Ask(t.Context(), socket, Request{ReadStatus})
+	if err != nil || len(a.Status.Faults) != 1 || a.Status.Faults[0].Reason.EN != "refused" || len(a.Status.Faults[0].Evidence) != 0 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	long, err := encodeAnswer(Answer{Status: &Status{Kernel: strings.Repeat("x", MaxAnswer)}})
+	if err != nil || !bytes.Contains(long, []byte(Incomplete)) || len(long) > MaxAnswer {
+		t.Errorf("%.80s, %v; expected a word that it is too long", long, err)
+	}
+}
+
+func TestReadLine(t *testing.T) {
+	for _, c := range []struct{ in, want, err string }{
+		{"a\nb", "a", ""}, {"a", "a", ""}, {"\n", "", ""}, {"", "", "unexpected EOF"}, {"12345678", "", "longer than 8"}, {"1234567\n", "1234567", ""},
+	} {
+		got, err := readLine(strings.NewReader(c.in), 8)
+		if string(got) != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q: %q, %v; expected %q, %q", c.in, got, err, c.want, c.err)
+		}
+	}
+	if _, err := readLine(io.MultiReader(), 8); err == nil {
+		t.Error("no error at the end")
+	}
+}
+
+func FuzzDecodeRequest(f *testing.F) {
+	f.Add([]byte(`{"verb":"status"}`))
+	f.Add([]byte(`{"verb":"evaluate"}{}`))
+	f.Add([]byte(`{"VERB":"reload","verb":"x"}`))
+	f.Add([]byte("\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		req, err := decodeRequest(b)
+		if _, ok := verbs[req.Verb]; (err == nil) != ok {
+			t.Errorf("%q: %+v, %v", b, req, err)
+		}
+	})
+}
+
+func FuzzDecodeAnswer(f *testing.F) {
+	good, _ := json.Marshal(Answer{Status: example()})
+	f.Add(good)
+	f.Add([]byte(`{"code":"denied","error":"no"}`))
+	f.Add([]byte(`{"status":{"faults":[{"id":19,"state":"raised","evidence":null}]}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := decodeAnswer(b)
+		if err == nil && a.Status != nil {
+			if err := (Text{Verbose: true, Zone: time.UTC}).WriteStatus(io.Discard, *a.Status); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

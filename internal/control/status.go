@@ -1,0 +1,152 @@
+package control
+
+import (
+	"time"
+
+	"github.com/ampconnector/amp/internal/fault"
+)
+
+// Mode says how much is monitored.
+type Mode string
+
+const (
+	Normal   Mode = "normal"   // by a full source
+	Degraded Mode = "degraded" // by the degraded source
+	NoMode   Mode = "none"     // nothing is monitored
+)
+
+// Status is what the daemon knows. docs/status.schema.json describes its JSON.
+type Status struct {
+	Running   bool      `json:"running"` // false: made from the ledger alone, because no daemon answers
+	Version   string    `json:"version,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	Evaluated time.Time `json:"evaluated,omitzero"` // when the faults were last judged
+	Kernel    string    `json:"kernel,omitempty"`   // uname -r
+	Connector string    `json:"connector,omitempty"`
+
+	Mode   Mode    `json:"mode"`
+	Source Source  `json:"source"`
+	Canary *Canary `json:"canary,omitempty"` // absent: none was sent yet, or there is no source to send one to
+	Scan   Scan    `json:"scan"`
+	Policy Policy  `json:"policy"`
+	Ledger Ledger  `json:"ledger"`
+	Log    Log     `json:"log"`
+	Faults []Fault `json:"faults"` // every fault of the catalogue that was judged, in order of ID
+}
+
+// Source is the event source in use.
+type Source struct {
+	Name   string    `json:"name"`             // of monitor.SourceName
+	Reason string    `json:"reason,omitempty"` // why this one was chosen, or why nothing is monitored
+	Since  time.Time `json:"since,omitzero"`
+	Error  string    `json:"error,omitempty"` // of the last attempt to open or to run the source that was chosen
+	Loss   Loss      `json:"loss"`
+}
+
+// Loss counts events since the daemon started, over all sources that it had.
+type Loss struct {
+	Handled uint64  `json:"handled"`
+	Lost    uint64  `json:"lost"`
+	Percent float64 `json:"percent"`         // lost of handled and lost
+	Error   string  `json:"error,omitempty"` // why the counts of the source in use could not be read
+}
+
+// NewLoss is the loss with its percentage.
+func NewLoss(handled, lost uint64) Loss {
+	l := Loss{Handled: handled, Lost: lost}
+	if all := float64(handled) + float64(lost); all > 0 {
+		l.Percent = 100 * float64(lost) / all
+	}
+	return l
+}
+
+// Canary is the last event that the daemon caused in order to see it arrive.
+type Canary struct {
+	Time         time.Time `json:"time"` // when it was caused
+	OK           bool      `json:"ok"`   // it arrived, with the right process
+	Detail       string    `json:"detail"`
+	Milliseconds float64   `json:"milliseconds,omitempty"` // from cause to arrival
+}
+
+// Scan is the state of the scan service.
+type Scan struct {
+	State  string    `json:"state"` // "absent": this version has none
+	Detail string    `json:"detail"`
+	Last   time.Time `json:"last,omitzero"`
+}
+
+// NoScan is the state of the scan service in a version that has none. That is no fault.
+func NoScan() Scan {
+	return Scan{State: "absent", Detail: "not there yet in this version"}
+}
+
+// Policy is the policy in force.
+type Policy struct {
+	File           string `json:"file,omitempty"`
+	OK             bool   `json:"ok"`
+	Default        bool   `json:"default"`         // there is no such file, and the default policy is in force
+	Error          string `json:"error,omitempty"` // file and line, why it could not be taken
+	MonitorFiles   bool   `json:"monitor_files"`
+	MonitorNetwork bool   `json:"monitor_network"`
+}
+
+// Ledger is the state of the fault ledger's file.
+type Ledger struct {
+	File   string `json:"file,omitempty"`
+	Error  string `json:"error,omitempty"`  // of the last update
+	Damage string `json:"damage,omitempty"` // why the file that was found at the start was set aside
+}
+
+// Log is the state of the event log.
+type Log struct {
+	File    string `json:"file,omitempty"`
+	Dropped uint64 `json:"dropped"` // events that were handled and could not be written
+	Error   string `json:"error,omitempty"`
+}
+
+// Fault is the ledger's entry of one fault, with its name.
+type Fault struct {
+	fault.Entry
+	Name   fault.Text  `json:"name"`
+	Counts fault.State `json:"counts"` // the state that counts: a pending condition does not yet, a raised one that is in doubt still does
+}
+
+// Faults names the entries of a ledger.
+func Faults(entries []fault.Entry) []Fault {
+	named := make([]Fault, 0, len(entries))
+	for _, e := range entries {
+		f, ok := fault.Lookup(e.ID)
+		if !ok {
+			continue
+		}
+		if e.Evidence == nil {
+			e.Evidence = []fault.Evidence{} // in JSON a list, never null
+		}
+		named = append(named, Fault{Entry: e, Name: f.Name, Counts: e.Counts()})
+	}
+	return named
+}
+
+// NotRunning is the status of a host where no daemon answers: what the ledger says, and nothing else.
+func NotRunning(s fault.Snapshot, file string, readErr error) Status {
+	status := Status{
+		Mode: NoMode, Scan: NoScan(), Faults: Faults(s.Findings), Evaluated: s.Updated, Ledger: Ledger{File: file},
+		Source: Source{Name: "none", Reason: "the daemon is not running"},
+	}
+	if readErr != nil {
+		status.Ledger.Error = readErr.Error()
+	}
+	return status
+}
+
+// Raised lists the faults that count as raised.
+func (s Status) Raised() []Fault {
+	var raised []Fault
+	for _, f := range s.Faults {
+		if f.Counts == fault.Raised {
+			raised = append(raised, f)
+		}
+	}
+	return raised
+}

@@ -1,0 +1,157 @@
+package control
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ampconnector/amp/internal/fault"
+)
+
+var noon = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+
+// example is a status with everything in it.
+func example() *Status {
+	raised := fault.Entry{
+		Finding: fault.Finding{
+			ID: 19, State: fault.Raised, Severity: fault.Critical, Reason: fault.Text{EN: "unconfined_service_t may not use bpf", JA: "unconfined_service_t は bpf を使用できません"},
+			Evidence: []fault.Evidence{{What: "bpf of unconfined_service_t", Read: "denied: prog_load", From: "/sys/fs/selinux/access", Expected: "allowed"}},
+			Causes:   []string{"module-absent"},
+		},
+		Since: noon, Raised: noon.Add(5 * time.Second), Gone: noon.Add(time.Minute),
+	}
+	pending := fault.Entry{Finding: fault.Finding{ID: 5, State: fault.Raised, Severity: fault.Minor, Reason: fault.Text{EN: "no such user", JA: "ユーザーがありません"}, Evidence: []fault.Evidence{{What: "user", Read: "none", From: "/etc/passwd", Expected: "cisco-amp-scan-svc"}}},
+		Since: noon, Pending: true, Before: fault.Clear}
+	unknown := fault.Entry{Finding: fault.Finding{ID: 16, State: fault.Unknown, Severity: fault.Critical, Reason: fault.Text{EN: "not judged by this version", JA: "このバージョンでは判定しません"}}, Since: noon}
+	return &Status{
+		Running: true, Version: "1.0.0", PID: 42, Started: noon, Evaluated: noon.Add(time.Minute), Kernel: "6.1.0-1-amd64", Connector: "amp-connector",
+		Mode:   Normal,
+		Source: Source{Name: "ebpf", Reason: "the kernel offers BTF", Since: noon, Loss: NewLoss(999, 1)},
+		Canary: &Canary{Time: noon, OK: true, Detail: "exec of pid 43 arrived", Milliseconds: 12.5},
+		Scan:   NoScan(),
+		Policy: Policy{File: "/opt/cisco/amp/etc/policy.xml", OK: true, MonitorFiles: true},
+		Ledger: Ledger{File: fault.LedgerPath},
+		Log:    Log{File: "/var/log/cisco/events.jsonl"},
+		Faults: Faults([]fault.Entry{pending, unknown, raised}),
+	}
+}
+
+func text(t *testing.T, s Status, l fault.Language, verbose bool) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := (Text{Language: l, Verbose: verbose, Zone: time.UTC}).WriteStatus(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestStatusText(t *testing.T) {
+	want := `Status:         Running (pid 42, version 1.0.0, since 2025-06-01 12:00:00 UTC)
+Mode:           Normal
+Scan:           Not there yet in this version
+Last Scan:      Never
+Policy:         /opt/cisco/amp/etc/policy.xml: file monitoring on, network monitoring off
+Source:         ebpf since 2025-06-01 12:00:00 UTC (the kernel offers BTF)
+Canary:         seen at 2025-06-01 12:00:00 UTC (exec of pid 43 arrived)
+Events:         999 handled, 1 lost (0.10 %)
+Faults:         1 Critical
+Fault IDs:      19
+ID 5 - seen since 2025-06-01 12:00:00 UTC, not raised yet: Scan service user unavailable. no such user
+ID 19 - Critical: SELinux policy missing or disabled. unconfined_service_t may not use bpf
+  To do: amp-remediate 19
+  Not seen since 2025-06-01 12:01:00 UTC; it clears by itself when that lasts
+`
+	if d := cmp.Diff(want, text(t, *example(), fault.English, false)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestVerboseStatusHasEvidenceAndTheRest(t *testing.T) {
+	got := text(t, *example(), fault.English, true)
+	for _, want := range []string{
+		"    bpf of unconfined_service_t: read denied: prog_load (/sys/fs/selinux/access), expected allowed\n",
+		"ID 16 - unknown: Incompatible kernel. not judged by this version\n", "Kernel:         6.1.0-1-amd64\n", "Event Log:      /var/log/cisco/events.jsonl, 0 events",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestJapaneseStatus(t *testing.T) {
+	got := text(t, *example(), fault.Japanese, true)
+	for _, want := range []string{"ステータス:     動作中(PID 42", "モード:         通常\n", "フォールト ID:  19\n", "ID 19 - 重大: SELinux ポリシーがないか無効になっています。unconfined_service_t は bpf", "対処: amp-remediate 19"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestStatusThatMonitorsNothingSaysSo(t *testing.T) {
+	s := *example()
+	s.Mode, s.Source, s.Canary = NoMode, Source{Name: "none", Reason: "fault 19", Error: "operation not permitted"}, nil
+	got := text(t, s, fault.English, false)
+	for _, want := range []string{"Mode:           None (nothing is monitored)\n", "Source:         none: nothing is monitored: fault 19: operation not permitted\n", "Canary:         none sent\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestBlindSourceIsLoud(t *testing.T) {
+	s := *example()
+	s.Canary = &Canary{Time: noon, Detail: "no exec event within 5s"}
+	if got := text(t, s, fault.English, false); !strings.Contains(got, "Canary:         NOT SEEN at 2025-06-01 12:00:00 UTC: no exec event within 5s\n") {
+		t.Error(got)
+	}
+}
+
+func TestNotRunningTellsTheLedger(t *testing.T) {
+	s := NotRunning(fault.Snapshot{Updated: noon, Findings: []fault.Entry{example().Faults[2].Entry}}, "/l.json", nil)
+	got := text(t, s, fault.English, false)
+	for _, want := range []string{"Status:         Not running.", "nothing is monitored: the daemon is not running", "Fault IDs:      19\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	s = NotRunning(fault.Snapshot{}, "/l.json", errors.New("torn"))
+	if got := text(t, s, fault.English, false); !strings.Contains(got, "Ledger:         torn") || !strings.Contains(got, "Faults:         Not known") {
+		t.Error(got)
+	}
+}
+
+func TestConsequenceAndDoubt(t *testing.T) {
+	s := *example()
+	f := s.Faults[2]
+	f.ID, f.Cause, f.Doubt = 18, 19, fault.Text{EN: "no counters"}
+	s.Faults = []Fault{f}
+	got := text(t, s, fault.English, false)
+	if !strings.Contains(got, "A consequence of fault 19; mend that one first: amp-remediate 19") || !strings.Contains(got, "whether it is still there: no counters") || strings.Contains(got, "amp-remediate 18") {
+		t.Error(got)
+	}
+}
+
+func TestHostTextCannotDriveTheTerminal(t *testing.T) {
+	s := *example()
+	s.Policy = Policy{File: "x", Error: "\x1b[2J\nID 7 - forged"}
+	s.Faults[2].Evidence[0].Read = "\x1b]0;title\x07"
+	if got := text(t, s, fault.English, true); strings.ContainsAny(got, "\x1b\x07") || strings.Contains(got, "\nID 7") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEveryWordIsInBothLanguages(t *testing.T) {
+	for key, w := range words {
+		if w.EN == "" || w.JA == "" || strings.Count(w.EN, "%") != strings.Count(w.JA, "%") {
+			t.Errorf("%s: %+v", key, w)
+		}
+		if !strings.ContainsFunc(w.JA, func(r rune) bool { return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) }) && w.EN != strings.ReplaceAll(w.JA, "。", ". ") {
+			t.Errorf("%s has no Japanese characters: %q", key, w.JA)
+		}
+	}
+}

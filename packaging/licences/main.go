@@ -36,18 +36,20 @@ var phrases = []struct{ id, words string }{
 // recognise returns the licences whose words stand in text.
 func recognise(text string) []string {
 	text = strings.ToLower(strings.Join(strings.Fields(text), " "))
+	text = strings.ReplaceAll(text, "license, version", "license version") // both are in use
 	var ids []string
 	for _, p := range phrases {
 		if strings.Contains(text, p.words) {
 			ids = append(ids, p.id)
 		}
 	}
-	switch {
-	case slices.Contains(ids, "BSD-3-Clause"): // has the two-clause words too
-		ids = slices.DeleteFunc(ids, func(id string) bool { return id == "BSD-2-Clause" })
-	case slices.Contains(ids, "MPL-2.0"): // names the GNU licences as secondary ones
-		ids = []string{"MPL-2.0"}
+	drop := func(present string, implied ...string) {
+		if slices.Contains(ids, present) {
+			ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(implied, id) })
+		}
 	}
+	drop("BSD-3-Clause", "BSD-2-Clause") // has the two-clause words too
+	drop("MPL-2.0", "GPL", "LGPL")       // its text names them as secondary licences
 	return ids
 }
 

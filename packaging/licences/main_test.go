@@ -20,6 +20,7 @@ func TestRecognise(t *testing.T) {
 		{"BSD with three clauses", "Redistributions in binary form must reproduce the above copyright notice … may be used to endorse or promote products derived from this software", []string{"BSD-3-Clause"}},
 		{"BSD with two", "Redistributions in binary form must reproduce the above\n copyright notice", []string{"BSD-2-Clause"}},
 		{"MPL names the GPL", "Mozilla Public License Version 2.0 … GNU General Public License", []string{"MPL-2.0"}},
+		{"MPL with a comma, beside BSD", "Mozilla Public License, version 2.0 … GNU Lesser General Public License … may be used to endorse or promote products derived from this software", []string{"BSD-3-Clause", "MPL-2.0"}},
 		{"GPL", "GNU GENERAL PUBLIC LICENSE", []string{"GPL"}},
 		{"nothing known", "All rights reserved.", nil},
 	} {

@@ -1,7 +1,6 @@
 package installer
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -15,6 +14,17 @@ type Host struct {
 	Live bool         // Root is the running host: services can be started, the kernel can be asked
 	Log  *slog.Logger // every command that is run is logged with its output
 	Now  func() time.Time
+
+	lock        *Lock         // held by this process, nil if not
+	accountWait time.Duration // for account files that another program has locked
+}
+
+// NewHost is the host at root. A nil log keeps no log.
+func NewHost(root host.Root, log *slog.Logger) *Host {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Host{Root: root, Live: root.Live(), Log: log, Now: time.Now, accountWait: accountLockWait}
 }
 
 // Item is a step of a plan, or something that only a person can do.
@@ -60,15 +70,3 @@ type Options struct {
 
 // ErrLocked is in the chain of the error of Acquire when another program holds the lock.
 var ErrLocked = errors.New("another program is changing this host")
-
-// Run applies a plan, step by step, each journaled before it is applied. A failed step is undone; unless its item is optional
-// the rest is not tried and the error is returned. The caller holds the lock.
-func Run(ctx context.Context, h *Host, p Plan, o Options) ([]Result, error) {
-	return nil, errors.New("installer: no engine")
-}
-
-// Recover looks for a journal that an interrupted run left behind and undoes the step that was being applied, so that the host is as
-// before that step; finished steps stay. It returns the titles of the steps that it undid. The caller holds the lock.
-func Recover(ctx context.Context, h *Host) ([]string, error) {
-	return nil, nil
-}

@@ -1,0 +1,148 @@
+package installer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// toolEnviron is what tools are run with, whatever the program's own environment is: package scriptlets have odd ones.
+var toolEnviron = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
+
+// maxOutput bounds what is kept of a tool's output, in bytes.
+const maxOutput = 1 << 20
+
+// toolGrace is how long a tool that was told to end may take before it is killed.
+const toolGrace = 10 * time.Second
+
+// Run runs a tool of the host and returns its output, both streams together. The tool is looked for below the root, and for a
+// root that has none of its own (an image being put together) among this machine's; in both cases it runs on this machine,
+// so that the caller's arguments name the root as the tool wants it. The error has the command and the last line of output.
+func (h *Host) Run(ctx context.Context, tool string, args ...string) ([]byte, error) {
+	return h.run(ctx, nil, tool, args...)
+}
+
+// run is Run with files that the tool keeps open as long as it runs.
+func (h *Host) run(ctx context.Context, keep []*os.File, tool string, args ...string) ([]byte, error) {
+	path, err := h.tool(tool)
+	if err != nil {
+		return nil, err
+	}
+	out, err := newToolOutput()
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir, cmd.ExtraFiles = toolEnviron, "/", keep
+	cmd.Stdout, cmd.Stderr = out.File, out.File
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = toolGrace
+	began := time.Now()
+	if err = cmd.Start(); err == nil {
+		killpoint("tool-started:" + tool)
+		err = cmd.Wait()
+	}
+	said, readErr := out.read()
+	h.Log.InfoContext(ctx, "ran", "command", commandLine(tool, args), "took", time.Since(began), "output", strings.TrimSpace(string(said)), "error", err)
+	if err != nil {
+		return said, toolError(ctx, commandLine(tool, args), said, err)
+	}
+	return said, readErr
+}
+
+// tool finds the program file of a tool.
+func (h *Host) tool(name string) (string, error) {
+	if path, ok := host.FindTool(h.Root, name); ok {
+		return h.Root.Path(path)
+	}
+	if !h.Live {
+		if path, ok := host.FindTool(host.At("/"), name); ok {
+			return path, nil
+		}
+	}
+	return "", &MissingToolError{Tool: name}
+}
+
+// MissingToolError is the error of running a tool that the host does not have.
+type MissingToolError struct{ Tool string }
+
+func (e *MissingToolError) Error() string {
+	return e.Tool + ": not found in /usr/sbin, /usr/bin, /sbin or /bin"
+}
+
+// Is makes it one of fs.ErrNotExist.
+func (e *MissingToolError) Is(target error) bool { return target == fs.ErrNotExist }
+
+func toolError(ctx context.Context, command string, out []byte, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", command, errors.Join(context.Cause(ctx), err))
+	}
+	if line := lastOutputLine(out); line != "" {
+		return fmt.Errorf("%s: %w: %s", command, err, line)
+	}
+	return fmt.Errorf("%s: %w", command, err)
+}
+
+func lastOutputLine(out []byte) string {
+	out = bytes.TrimSpace(out)
+	return strings.TrimSpace(string(out[bytes.LastIndexByte(out, '\n')+1:]))
+}
+
+// commandLine is a command as a person types it into a shell.
+func commandLine(tool string, args []string) string {
+	words := []string{filepath.Base(tool)}
+	for _, a := range args {
+		words = append(words, shellWord(a))
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes a word for sh(1) where that is needed.
+func shellWord(w string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r == '.' || r == '/' || r == '=' || r == ':' || r == ',' || r == '+' || r == '@' ||
+			'0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// toolOutput takes what a tool says. It is a file in memory and no pipe: should this program be killed, the tool goes on to its
+// end, where a pipe that nobody reads would kill it in the middle of its work.
+type toolOutput struct{ *os.File }
+
+func newToolOutput() (toolOutput, error) {
+	if fd, err := unix.MemfdCreate("tool-output", unix.MFD_CLOEXEC); err == nil {
+		return toolOutput{os.NewFile(uintptr(fd), "tool-output")}, nil
+	}
+	f, err := os.CreateTemp("", "tool-output") // kernels before 3.17
+	if err != nil {
+		return toolOutput{}, err
+	}
+	return toolOutput{f}, os.Remove(f.Name())
+}
+
+// read returns the last maxOutput bytes.
+func (o toolOutput) read() ([]byte, error) {
+	size, err := o.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(o.File, max(0, size-maxOutput), maxOutput))
+}

@@ -1,0 +1,262 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ampconnector/amp/internal/health"
+)
+
+// Call is one call of a maintainer script: dpkg's of a .deb, or rpm's of an .rpm.
+type Call struct {
+	Format string   // "deb" or "rpm"
+	Hook   string   // "preinst", "postinst", "prerm", "postrm", "posttrans"; rpm's pre, post, preun and postun go by the same names
+	Args   []string // as the package manager gave them to the script
+}
+
+// hookAction is what a call asks for.
+type hookAction string
+
+const (
+	nothing hookAction = "nothing"
+	// note writes down whether the service runs, before an upgrade replaces its program.
+	note hookAction = "note"
+	// forget takes that note away: the upgrade did not come to be.
+	forget hookAction = "forget"
+	// setUp makes the host ready at a first install and starts the service.
+	setUp hookAction = "set-up"
+	// setUpAgain makes the host ready after an upgrade and restarts the service if it ran before.
+	setUpAgain hookAction = "set-up-again"
+	// setUpOnly makes the host ready and leaves the service for a later call of the same transaction.
+	setUpOnly hookAction = "set-up-only"
+	// restartNoted restarts the service if the note says that it ran.
+	restartNoted hookAction = "restart-noted"
+	// resume starts the service again after a removal or upgrade that was called off.
+	resume hookAction = "resume"
+	// halt stops the service. What is enabled stays so, as Debian does on remove.
+	halt hookAction = "halt"
+	// dismiss stops and disables the service, as RPM distributions do on erase.
+	dismiss hookAction = "dismiss"
+)
+
+// any stands for every second argument, absent and empty ones included; some for one that is not empty.
+const (
+	anyArg  = "*"
+	someArg = "+"
+	noArg   = ""
+)
+
+// hookRow maps calls to an action. The first row that matches decides.
+type hookRow struct {
+	format, hook  string
+	first, second string // the call's first two arguments: a word, anyArg, someArg or noArg
+	action        hookAction
+}
+
+// hookRows is what package managers call. dpkg: Debian Policy 6.5, "Summary of ways maintainer scripts are called".
+// rpm: $1 is the number of instances of the package that will be installed when the script's package is done with; a
+// reinstallation and a downgrade look like an upgrade, and what posttrans is given says nothing (zypper always gives 1).
+var hookRows = []hookRow{
+	{"deb", "preinst", "install", anyArg, nothing}, // also with an old version: configuration was left, no program
+	{"deb", "preinst", "upgrade", anyArg, note},
+	{"deb", "preinst", "abort-upgrade", anyArg, forget},
+	{"deb", "postinst", "configure", noArg, setUp},
+	{"deb", "postinst", "configure", someArg, setUpAgain}, // upgrade, reinstallation, and install where configuration was left
+	{"deb", "postinst", "abort-upgrade", anyArg, resume},
+	{"deb", "postinst", "abort-remove", anyArg, resume},
+	{"deb", "postinst", "abort-deconfigure", anyArg, nothing}, // deconfiguring stopped nothing
+	{"deb", "postinst", "reconfigure", anyArg, nothing},
+	{"deb", "postinst", "triggered", anyArg, nothing},
+	{"deb", "prerm", "remove", anyArg, halt},
+	{"deb", "prerm", "upgrade", anyArg, note}, // the daemon watches on during the upgrade
+	{"deb", "prerm", "failed-upgrade", anyArg, nothing},
+	{"deb", "prerm", "deconfigure", anyArg, nothing},
+	// The postrm of the package is a shell script, since this program is gone by the time of "remove" and "purge".
+	{"deb", "postrm", "remove", anyArg, nothing},
+	{"deb", "postrm", "purge", anyArg, nothing},
+	{"deb", "postrm", "upgrade", anyArg, nothing},
+	{"deb", "postrm", "failed-upgrade", anyArg, nothing},
+	{"deb", "postrm", "abort-install", anyArg, nothing},
+	{"deb", "postrm", "abort-upgrade", anyArg, nothing},
+	{"deb", "postrm", "disappear", anyArg, nothing},
+
+	{"rpm", "preinst", "1", anyArg, nothing},
+	{"rpm", "preinst", "2", anyArg, note},
+	{"rpm", "postinst", "1", anyArg, setUp},
+	{"rpm", "postinst", "2", anyArg, setUpOnly}, // the old package's scripts are still to come: posttrans restarts
+	{"rpm", "prerm", "0", anyArg, dismiss},
+	{"rpm", "prerm", "1", anyArg, nothing},
+	{"rpm", "postrm", "0", anyArg, nothing},
+	{"rpm", "postrm", "1", anyArg, nothing},
+	{"rpm", "posttrans", anyArg, anyArg, restartNoted},
+}
+
+// Hooks are the names of calls that the table knows for any format.
+var Hooks = []string{"preinst", "postinst", "prerm", "postrm", "posttrans"}
+
+// ErrUsage is the error of a Call that no package manager makes.
+var ErrUsage = errors.New("usage")
+
+// action looks the call up.
+func (c Call) action() (hookAction, error) {
+	known := false
+	for _, r := range hookRows {
+		if r.format != c.Format || r.hook != c.Hook {
+			continue
+		}
+		known = true
+		if matches(r.first, c.argument(0)) && matches(r.second, c.argument(1)) {
+			return r.action, nil
+		}
+	}
+	switch {
+	case !known:
+		return nothing, fmt.Errorf("%w: no hook %q for the package format %q", ErrUsage, c.Hook, c.Format)
+	case len(c.Args) == 0:
+		return nothing, fmt.Errorf("%w: %s %s needs the arguments that the package manager gives", ErrUsage, c.Hook, c.Format)
+	case c.Format == "rpm" && isCount(c.Args[0]): // more than two instances: multiversion installs
+		return Call{c.Format, c.Hook, []string{upgradeCount[c.Hook]}}.action()
+	}
+	return nothing, nil // a word of a package manager newer than this table asks for nothing that is known
+}
+
+// upgradeCount is the count that stands for "an upgrade" among the rows of an rpm hook.
+var upgradeCount = map[string]string{"preinst": "2", "postinst": "2", "prerm": "1", "postrm": "1"}
+
+func isCount(s string) bool {
+	for _, r := range s {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) < 10 && s != "0"
+}
+
+func (c Call) argument(n int) string {
+	if n < len(c.Args) {
+		return c.Args[n]
+	}
+	return ""
+}
+
+func matches(pattern, argument string) bool {
+	switch pattern {
+	case anyArg:
+		return true
+	case someArg:
+		return argument != ""
+	}
+	return pattern == argument
+}
+
+// hookLockWait is how long a hook waits for another program of ours; it holds up the package manager meanwhile.
+const hookLockWait = 60 * time.Second
+
+// RunHook does what a maintainer script's call asks for. What could not be done is written to out, a line each, and left for
+// the daemon to raise as a fault: a package transaction never fails for it. The only error is ErrUsage.
+func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
+	action, err := c.action()
+	if err != nil || action == nothing {
+		return err
+	}
+	say := func(format string, a ...any) { fmt.Fprintf(out, "amp-connector: "+format+"\n", a...) }
+	lock, err := Acquire(ctx, h, "amp-install "+c.Hook, hookLockWait)
+	if err != nil {
+		say("not set up: %v; afterwards: amp-remediate all", err)
+		if action != halt && action != dismiss {
+			return nil
+		}
+	} else {
+		defer lock.Release()
+		undone, err := Recover(ctx, h)
+		for _, title := range undone {
+			say("an interrupted run was taken back: %s", title)
+		}
+		if err != nil {
+			say("an interrupted run could not be taken back: %v", err)
+		}
+	}
+	hookRun{h: h, format: c.Format, say: say}.do(ctx, action)
+	return nil
+}
+
+// hookRun is one call that is being carried out.
+type hookRun struct {
+	h      *Host
+	format string
+	say    func(format string, a ...any)
+}
+
+func (r hookRun) do(ctx context.Context, action hookAction) {
+	switch action {
+	case note:
+		if err := writeNote(ctx, r.h); err != nil {
+			r.say("whether the service runs could not be noted, it will be started after the upgrade: %v", err)
+		}
+	case forget:
+		r.take()
+	case halt:
+		r.run(ctx, r.service(stop, false))
+	case dismiss:
+		r.run(ctx, r.service(StopAndDisable, false))
+	case restartNoted:
+		if r.take() == ran {
+			r.run(ctx, r.service(replace, false))
+		}
+	case resume:
+		if r.take() != ranNot {
+			r.run(ctx, r.service(start, false))
+		}
+	case setUp:
+		r.take()
+		r.run(ctx, installPlan(r.facts(ctx), EnableAndStart, Occasion{Format: r.format, First: true}))
+	case setUpOnly:
+		r.run(ctx, installPlan(r.facts(ctx), "", Occasion{Format: r.format}))
+	case setUpAgain:
+		r.run(ctx, installPlan(r.facts(ctx), afterUpgrade[r.take()], Occasion{Format: r.format}))
+	}
+}
+
+// afterUpgrade is what becomes of the service. Without a note there was no upgrade: the package had been removed and its
+// configuration left, or the note was lost in a reboot.
+var afterUpgrade = map[noted]ServiceAction{ran: replace, ranNot: "", unknown: EnableAndStart}
+
+func (r hookRun) facts(ctx context.Context) *health.Facts {
+	return health.Gather(ctx, health.Options{Root: r.h.Root.Dir()})
+}
+
+// service is a plan of the one service step. It needs no facts: a hook is a script of our own package.
+func (r hookRun) service(act ServiceAction, first bool) Plan {
+	return Plan{Name: "install", Items: optional(serviceItems(ourFacts(), act, Occasion{Format: r.format, First: first}))}
+}
+
+// run applies a plan and says what was left.
+func (r hookRun) run(ctx context.Context, p Plan) {
+	results, err := Run(ctx, r.h, p, Options{})
+	for _, res := range results {
+		switch {
+		case res.Outcome == Failed:
+			r.say("%s: %v", res.Item.Step.Title(), res.Err)
+		case res.Outcome == Manual:
+			r.say("left for you: %s", res.Item.Manual)
+		}
+		if s, ok := res.Item.Step.(*Service); ok && s.Left != "" {
+			r.say("%s", s.Left)
+		}
+	}
+	if err != nil {
+		r.say("%v", err)
+	}
+}
+
+// take reads the note and takes it away.
+func (r hookRun) take() noted {
+	n, err := takeNote(r.h)
+	if err != nil {
+		r.say("%v", err)
+	}
+	return n
+}

@@ -1,0 +1,163 @@
+package installer
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestHookActions has every call that dpkg (Debian Policy 6.5) and rpm make.
+func TestHookActions(t *testing.T) {
+	tests := []struct {
+		call string
+		want hookAction
+	}{
+		{"deb preinst install", nothing},
+		{"deb preinst install 0.1.0-1 0.2.0-1", nothing},
+		{"deb preinst upgrade 0.1.0-1 0.2.0-1", note},
+		{"deb preinst abort-upgrade 0.2.0-1", forget},
+		{"deb postinst configure", setUp},
+		{"deb postinst configure ''", setUp},
+		{"deb postinst configure 0.1.0-1", setUpAgain},
+		{"deb postinst abort-upgrade 0.2.0-1", resume},
+		{"deb postinst abort-remove", resume},
+		{"deb postinst abort-remove in-favour other 1", resume},
+		{"deb postinst abort-deconfigure in-favour other 1", nothing},
+		{"deb postinst abort-deconfigure in-favour other 1 removing passwd 4", nothing},
+		{"deb postinst triggered /usr/lib/x", nothing},
+		{"deb postinst reconfigure 0.1.0-1", nothing},
+		{"deb prerm remove", halt},
+		{"deb prerm remove in-favour other 1", halt},
+		{"deb prerm upgrade 0.2.0-1", note},
+		{"deb prerm failed-upgrade 0.1.0-1 0.2.0-1", nothing},
+		{"deb prerm deconfigure in-favour other 1", nothing},
+		{"deb prerm deconfigure in-favour other 1 removing passwd 4", nothing},
+		{"deb postrm remove", nothing},
+		{"deb postrm purge", nothing},
+		{"deb postrm upgrade 0.2.0-1", nothing},
+		{"deb postrm failed-upgrade 0.1.0-1 0.2.0-1", nothing},
+		{"deb postrm abort-install", nothing},
+		{"deb postrm abort-install 0.1.0-1 0.2.0-1", nothing},
+		{"deb postrm abort-upgrade 0.1.0-1 0.2.0-1", nothing},
+		{"deb postrm disappear other 1", nothing},
+		{"deb postinst word-of-a-later-dpkg 1", nothing},
+
+		// lab: as seen with rpm 4.18; reinstall and downgrade are like an upgrade
+		{"rpm preinst 1", nothing},
+		{"rpm preinst 2", note},
+		{"rpm preinst 3", note},
+		{"rpm postinst 1", setUp},
+		{"rpm postinst 2", setUpOnly},
+		{"rpm postinst 3", setUpOnly},
+		{"rpm prerm 0", dismiss},
+		{"rpm prerm 1", nothing},
+		{"rpm prerm 2", nothing},
+		{"rpm postrm 0", nothing},
+		{"rpm postrm 1", nothing},
+		{"rpm posttrans 1", restartNoted},
+		{"rpm posttrans 2", restartNoted},
+		{"rpm posttrans", restartNoted},
+	}
+	for _, tt := range tests {
+		words := strings.Fields(strings.ReplaceAll(tt.call, "''", "\x00"))
+		for i := range words {
+			words[i] = strings.Trim(words[i], "\x00")
+		}
+		got, err := Call{words[0], words[1], words[2:]}.action()
+		if got != tt.want || err != nil {
+			t.Errorf("%s: %s, %v; want %s", tt.call, got, err, tt.want)
+		}
+	}
+}
+
+func TestHookUsage(t *testing.T) {
+	for _, c := range []Call{
+		{"", "postinst", []string{"configure"}},
+		{"apk", "postinst", []string{"configure"}},
+		{"deb", "posttrans", []string{"1"}},
+		{"deb", "postinst", nil},
+		{"rpm", "prerm", nil},
+		{"rpm", "triggerin", []string{"1"}},
+	} {
+		var out bytes.Buffer
+		if err := RunHook(t.Context(), testServiceHost(t).Host, c, &out); !errors.Is(err, ErrUsage) {
+			t.Errorf("%v: %v, want a usage error", c, err)
+		}
+	}
+}
+
+// TestHookRowsReachable finds rows that an earlier one hides.
+func TestHookRowsReachable(t *testing.T) {
+	for i, r := range hookRows {
+		for _, earlier := range hookRows[:i] {
+			covers := func(a, b string) bool { return a == b || a == anyArg }
+			if earlier.format == r.format && earlier.hook == r.hook && covers(earlier.first, r.first) && covers(earlier.second, r.second) {
+				t.Errorf("row %d %v is hidden by %v", i, r, earlier)
+			}
+		}
+	}
+}
+
+// TestUpgradeStories runs whole transactions, call after call, and looks at what happens to the daemon.
+func TestUpgradeStories(t *testing.T) {
+	const enabled, disabled = true, false
+	tests := []struct {
+		name            string
+		enabled, active bool
+		calls           []string
+		want            string // what systemctl was told about the service
+	}{
+		{"deb install", disabled, false, []string{"deb postinst configure"}, "preset start"},
+		{"deb upgrade while running", enabled, true, []string{"deb prerm upgrade 2", "deb preinst upgrade 1", "deb postinst configure 1"}, "restart"},
+		{"deb upgrade while stopped", enabled, false, []string{"deb prerm upgrade 2", "deb preinst upgrade 1", "deb postinst configure 1"}, ""},
+		{"deb upgrade, running and disabled", disabled, true, []string{"deb preinst upgrade 1", "deb postinst configure 1"}, "restart"},
+		{"deb remove", enabled, true, []string{"deb prerm remove"}, "stop"},
+		{"deb remove called off", enabled, true, []string{"deb prerm remove", "deb postinst abort-remove"}, "stop start"},
+		{"deb install with configuration left", enabled, false, []string{"deb preinst install 1", "deb postinst configure 1"}, "start"},
+		{"deb install with configuration left, disabled by the admin", disabled, false, []string{"deb postinst configure 1"}, ""},
+		{"deb upgrade called off", enabled, true, []string{"deb prerm upgrade 2", "deb postinst abort-upgrade 2"}, ""},
+		{"deb upgrade called off, stopped by the admin", enabled, false, []string{"deb prerm upgrade 2", "deb postinst abort-upgrade 2"}, ""},
+		{"rpm install", disabled, false, []string{"rpm preinst 1", "rpm postinst 1", "rpm posttrans 1"}, "preset start"},
+		{"rpm upgrade while running", enabled, true, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm postrm 1", "rpm posttrans 2"}, "restart"},
+		{"rpm upgrade by zypper", enabled, true, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 1"}, "restart"},
+		{"rpm upgrade while stopped", enabled, false, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 2"}, ""},
+		{"rpm erase", enabled, true, []string{"rpm prerm 0", "rpm postrm 0"}, "disable stop"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testServiceHost(t)
+			h.systemd(tt.enabled, tt.active)
+			for _, call := range tt.calls {
+				w := strings.Fields(call)
+				var out bytes.Buffer
+				hookServiceOnly(t, h.Host, Call{w[0], w[1], w[2:]}, &out)
+			}
+			if got := h.told(); got != tt.want {
+				t.Errorf("systemctl was told %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// hookServiceOnly carries out the service's part of a hook: facts of the test root's accounts and policy play no part in it.
+func hookServiceOnly(t *testing.T, h *Host, c Call, out *bytes.Buffer) {
+	t.Helper()
+	action, err := c.action()
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func(format string, a ...any) { t.Logf(format, a...) }
+	r := hookRun{h: h, format: c.Format, say: say}
+	switch action {
+	case setUp:
+		r.run(t.Context(), Plan{Name: "install", Items: optional(serviceItems(ourFacts(), EnableAndStart, Occasion{Format: c.Format, First: true}))})
+	case setUpOnly, nothing:
+	case setUpAgain:
+		if act := afterUpgrade[r.take()]; act != "" {
+			r.run(t.Context(), r.service(act, false))
+		}
+	default:
+		r.do(t.Context(), action)
+	}
+}

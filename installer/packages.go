@@ -1,0 +1,253 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// Packages is the step that installs packages of the distribution with its package manager, which is asked nothing and
+// waits a limited time for its lock. It is for remedies; a package's own hook cannot install packages, since the package
+// manager holds its lock while the hook runs.
+type Packages struct {
+	Manager string   // "apt", "dnf", "yum", "zypper"
+	Names   []string // as the package manager takes them
+	Tools   []string // programs that the packages bring; while one of them is not there the step is needed. Without any, the package database tells
+
+	Fresh []string // for Undo: those of Names that were not installed before
+}
+
+// PackageItems are the items that install packages; none for an empty list. Where the package sets are images, or the package
+// manager is not known, a person has to.
+func PackageItems(f *health.Facts, pkgs ...string) []Item {
+	return packageItems(f, nil, pkgs)
+}
+
+// ToolItems are the items that install the packages of the named tools. A tool that no package is known for is left to a person.
+func ToolItems(f *health.Facts, tools ...string) []Item {
+	var items []Item
+	for _, tool := range tools {
+		pkg, ok := host.PackageOf(f.Host.Distribution.Value, tool)
+		if !ok {
+			items = append(items, Item{Manual: "install the package that has the program " + tool})
+			continue
+		}
+		items = append(items, packageItems(f, []string{tool}, []string{pkg})...)
+	}
+	return items
+}
+
+func packageItems(f *health.Facts, tools, pkgs []string) []Item {
+	if len(pkgs) == 0 {
+		return nil
+	}
+	m := f.Host.PackageManager
+	command := m.Value.InstallCommand(pkgs...)
+	switch {
+	case !m.Known() || command == nil:
+		return []Item{{Manual: "install " + strings.Join(pkgs, ", "), Packages: pkgs}}
+	case f.Host.Distribution.Value.Immutable || managerRows[m.Value.Name].query == nil:
+		return []Item{{Manual: strings.Join(command, " ") + ", then reboot", Packages: pkgs}}
+	}
+	return []Item{{Step: &Packages{Manager: m.Value.Name, Names: pkgs, Tools: tools}, Packages: pkgs}}
+}
+
+// packageWait bounds an installation; its download is the long part.
+const packageWait = 15 * time.Minute
+
+// managerRow is what differs between package managers.
+type managerRow struct {
+	environment []string
+	options     []string // put after the program's name
+	refresh     []string // reads the repositories' lists anew, tried once where a package was not found
+	query       []string // succeeds where one package, put last, is installed; its output holds installed
+	installed   string
+	remove      []string
+}
+
+var rpmQuery = []string{"rpm", "-q", "--whatprovides"}
+
+// managerRows: apt waits for dpkg's lock where it is told to (apt 1.9.11 and later; earlier ones ignore the option), zypper
+// through its environment, dnf and yum always, until the step's deadline.
+var managerRows = map[string]managerRow{
+	"apt": {
+		environment: []string{"DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l"},
+		options:     []string{"-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold", "-q"},
+		refresh:     []string{"apt-get", "-q", "update"},
+		query:       []string{"dpkg-query", "-W", "-f=${db:Status-Status}"},
+		installed:   "installed",
+		remove:      []string{"apt-get", "remove", "-y"},
+	},
+	"dnf":    {query: rpmQuery, remove: []string{"dnf", "remove", "-y"}},
+	"yum":    {query: rpmQuery, remove: []string{"yum", "remove", "-y"}},
+	"zypper": {environment: []string{"ZYPP_LOCK_TIMEOUT=120"}, query: rpmQuery, remove: []string{"zypper", "--non-interactive", "remove"}},
+}
+
+func init() { register(func() Step { return &Packages{} }) }
+
+// Kind implements Step.
+func (p *Packages) Kind() string { return "packages" }
+
+// Title implements Step.
+func (p *Packages) Title() string { return "install " + strings.Join(p.Names, ", ") }
+
+// Commands implements Step.
+func (p *Packages) Commands() []string {
+	return []string{strings.Join(host.PackageManager{Name: p.Manager}.InstallCommand(p.Names...), " ")}
+}
+
+// Needed implements Step.
+func (p *Packages) Needed(ctx context.Context, h *Host) (bool, error) {
+	if len(p.Tools) == 0 {
+		missing, err := p.missing(ctx, h)
+		return len(missing) > 0, err
+	}
+	for _, tool := range p.Tools {
+		if _, ok := host.FindTool(h.Root, tool); !ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Prepare implements Step.
+func (p *Packages) Prepare(ctx context.Context, h *Host) (err error) {
+	p.Fresh, err = p.missing(ctx, h)
+	return err
+}
+
+// Apply implements Step.
+func (p *Packages) Apply(ctx context.Context, h *Host) error {
+	if !h.Live {
+		return errors.New("packages are installed on the running host only")
+	}
+	ctx, cancel := context.WithTimeout(ctx, packageWait)
+	defer cancel()
+	row := managerRows[p.Manager]
+	install := host.PackageManager{Name: p.Manager}.InstallCommand(p.Names...)
+	out, err := row.run(ctx, h, install)
+	if err != nil && row.refresh != nil && explain(out, err) == noSuchPackage {
+		if out, err = row.run(ctx, h, row.refresh); err == nil {
+			out, err = row.run(ctx, h, install)
+		}
+	}
+	if err != nil {
+		if why := explain(out, err); why != "" {
+			return fmt.Errorf("%s: %w", why, err)
+		}
+		return err
+	}
+	return p.arrived(h)
+}
+
+// arrived checks that the tools are there now.
+func (p *Packages) arrived(h *Host) error {
+	for _, tool := range p.Tools {
+		if _, ok := host.FindTool(h.Root, tool); !ok {
+			return fmt.Errorf("%s was installed, and there is no program %s in /usr/sbin, /usr/bin, /sbin, /bin", strings.Join(p.Names, ", "), tool)
+		}
+	}
+	return nil
+}
+
+// Undo implements Step: it removes what was newly asked for and is installed now. What came along as dependencies is
+// marked as such in the package manager's records and left to its own clean-up.
+func (p *Packages) Undo(ctx context.Context, h *Host) error {
+	missing, err := p.missing(ctx, h)
+	if err != nil {
+		return err
+	}
+	row := managerRows[p.Manager]
+	remove := append([]string{}, row.remove...)
+	asked := len(remove)
+	for _, name := range p.Fresh {
+		if !slices.Contains(missing, name) {
+			remove = append(remove, name)
+		}
+	}
+	if len(remove) == asked {
+		return nil
+	}
+	_, err = row.run(ctx, h, remove)
+	return err
+}
+
+// missing are those of Names that the package database does not have.
+func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
+	row, ok := managerRows[p.Manager]
+	if !ok {
+		return nil, fmt.Errorf("package manager %q is not known", p.Manager)
+	}
+	if _, ok := host.FindTool(h.Root, row.query[0]); !ok {
+		return nil, fmt.Errorf("%s is not installed, so it cannot be told whether %s is", row.query[0], strings.Join(p.Names, ", "))
+	}
+	var missing []string
+	for _, name := range p.Names {
+		args := append(append([]string{}, row.query[1:]...), bareName(name))
+		out, err := h.Run(ctx, row.query[0], args...)
+		if err != nil || row.installed != "" && strings.TrimSpace(string(out)) != row.installed {
+			missing = append(missing, name)
+		}
+	}
+	return missing, nil
+}
+
+// bareName drops the version that apt takes behind "=".
+func bareName(name string) string {
+	bare, _, _ := strings.Cut(name, "=")
+	return bare
+}
+
+// run runs a command of the package manager with its options and environment.
+func (row managerRow) run(ctx context.Context, h *Host, command []string) ([]byte, error) {
+	args := append(slices.Clone(row.environment), command[0])
+	args = append(args, row.options...)
+	return h.Run(ctx, "env", append(args, command[1:]...)...)
+}
+
+const noSuchPackage = "the host's repositories have no such package"
+
+// packageTroubles are what package managers print, in their own English (LC_ALL=C), and what it means.
+var packageTroubles = []struct{ printed, means string }{
+	{"Could not get lock", "another program installs packages"},
+	{"Unable to acquire the dpkg", "another program installs packages"},
+	{"System management is locked", "another program installs packages"},
+	{"dpkg was interrupted", "an earlier installation was interrupted: dpkg --configure -a"},
+	{"Temporary failure resolving", "the network or its name service does not work"},
+	{"Could not resolve", "the network or its name service does not work"},
+	{"Couldn't resolve", "the network or its name service does not work"},
+	{"Failed to fetch", "a repository cannot be reached"},
+	{"Cannot download", "a repository cannot be reached"},
+	{"Failed to download", "a repository cannot be reached"},
+	{"Cannot retrieve", "a repository cannot be reached"},
+	{"Curl error", "a repository cannot be reached"},
+	{"Could not connect", "a repository cannot be reached"},
+	{"Unable to locate package", noSuchPackage},
+	{"has no installation candidate", noSuchPackage},
+	{"Unable to find a match", noSuchPackage},
+	{"No match for argument", noSuchPackage},
+	{"No package ", noSuchPackage},
+	{"not found in package names", noSuchPackage},
+	{"No space left on device", "the disk is full"},
+	{"not enough free space", "the disk is full"},
+}
+
+// explain names what kept a package manager from its work, "" if its words are not known.
+func explain(out []byte, err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("not done within %v, perhaps because another program installs packages", packageWait)
+	}
+	text := string(out) + "\n" + err.Error()
+	for _, t := range packageTroubles {
+		if strings.Contains(text, t.printed) {
+			return t.means
+		}
+	}
+	return ""
+}

@@ -1,0 +1,140 @@
+package installer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/selinux"
+)
+
+// Purged is one thing that a purge took away, or could not.
+type Purged struct {
+	What string
+	Err  error
+}
+
+// purgeStoreWait is how long a purge waits for another program that changes the policy store.
+const purgeStoreWait = 2 * time.Minute
+
+// Purge removes what an install and the daemon made: the running daemon, the account, the policy module, state and logs. It
+// is no plan of steps, since nothing that it deletes can be brought back; an interrupted purge is carried on by the next one.
+// A host with another vendor's connector keeps what that one uses too. The caller holds the lock.
+func Purge(ctx context.Context, h *Host, f *health.Facts) []Purged {
+	var done []Purged
+	for _, p := range purgeTasks {
+		if p.shared && f.Connector.Vendor {
+			continue
+		}
+		did, err := p.do(ctx, h, f)
+		if did || err != nil {
+			done = append(done, Purged{p.what, err})
+		}
+	}
+	return done
+}
+
+// PurgeList names what a purge would take away, for the question before it.
+func PurgeList(f *health.Facts) []string {
+	var list []string
+	for _, p := range purgeTasks {
+		if !p.shared || !f.Connector.Vendor {
+			list = append(list, p.what)
+		}
+	}
+	return list
+}
+
+// purgeTask is one thing to take away; do reports whether there was anything.
+type purgeTask struct {
+	what   string
+	shared bool // the vendor's connector uses it under the same name
+	do     func(context.Context, *Host, *health.Facts) (bool, error)
+}
+
+// purgeTasks are in order: an account cannot be deleted while a process runs under it, and the log of what is done comes last.
+var purgeTasks = []purgeTask{
+	{"the service cisco-amp.service (stopped, disabled)", true, purgeService},
+	{"the SELinux module " + selinux.ModuleName, true, purgeModule},
+	{"the user cisco-amp-scan-svc", true, purgeAccount("/etc/passwd", "userdel")},
+	{"the group cisco-amp-scan-svc", true, purgeAccount("/etc/group", "groupdel")},
+	{"/var/log/cisco", true, purgeTree("/var/log/cisco")},
+	{"/var/lib/cisco/amp", false, purgeTree("/var/lib/cisco/amp")},
+	{"/var/lib/cisco", false, purgeEmpty("/var/lib/cisco")},
+}
+
+func purgeService(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
+	s := serviceItems(ourFacts(), StopAndDisable, Occasion{})[0].Step.(*Service)
+	needed, err := s.Needed(ctx, h)
+	if !needed || err != nil {
+		return false, err
+	}
+	return true, s.Apply(ctx, h)
+}
+
+func purgeModule(ctx context.Context, h *Host, f *health.Facts) (bool, error) {
+	if _, ok := host.FindTool(h.Root, "semodule"); !ok {
+		return false, nil
+	}
+	if store := f.SELinux.Store; !store.Known() || store.Value.State == selinux.ModuleAbsent {
+		return false, store.Err
+	}
+	return true, selinux.Remove(ctx, h.Root, f.SELinux.PolicyType.Value, purgeStoreWait)
+}
+
+// purgeAccount deletes an entry of passwd or group with the account tool. userdel takes the user's group along, or leaves it
+// behind where login.defs says USERGROUPS_ENAB no: so the group is looked for on its own.
+func purgeAccount(database, tool string) func(context.Context, *Host, *health.Facts) (bool, error) {
+	return func(ctx context.Context, h *Host, f *health.Facts) (bool, error) {
+		name := host.Connectors[0].ScanAccount
+		b, err := h.Root.ReadFile(database, 16<<20)
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Contains(append([]byte("\n"), b...), []byte("\n"+name+":")) {
+			return false, nil
+		}
+		args := []string{name}
+		if !h.Root.Live() {
+			args = []string{"--root", h.Root.Dir(), name}
+		}
+		_, err = h.Run(ctx, tool, args...)
+		return true, err
+	}
+}
+
+func purgeTree(name string) func(context.Context, *Host, *health.Facts) (bool, error) {
+	return func(_ context.Context, h *Host, _ *health.Facts) (bool, error) {
+		path, err := h.Root.Path(name)
+		if err != nil {
+			return false, err
+		}
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return true, os.RemoveAll(path)
+	}
+}
+
+// purgeEmpty removes a folder that others may have files in.
+func purgeEmpty(name string) func(context.Context, *Host, *health.Facts) (bool, error) {
+	return func(_ context.Context, h *Host, _ *health.Facts) (bool, error) {
+		path, err := h.Root.Path(name)
+		if err != nil {
+			return false, err
+		}
+		entries, err := os.ReadDir(path)
+		if len(entries) > 0 || errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, os.Remove(path)
+	}
+}

@@ -1,0 +1,31 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+)
+
+// Recover looks for a journal that an interrupted run left behind and undoes the step that was being applied, so that the host is as
+// before that step; finished steps stay. It returns the titles of the steps that it undid. The caller holds the lock.
+//
+// A journal that is corrupt is set aside; one that a newer version wrote, or whose step cannot be undone, stays for another
+// try. All of these errors are an ErrJournal.
+func Recover(ctx context.Context, h *Host) ([]string, error) {
+	j, s, err := readJournal(h)
+	if err != nil {
+		return nil, err
+	}
+	if j == nil { // but perhaps the first bytes of one
+		return nil, removeJournal(h)
+	}
+	var undone []string
+	if j.Phase == applying {
+		h.Log.WarnContext(ctx, "undoing what an interrupted run began", "plan", j.Plan, "step", j.Title, "began", j.At)
+		if err := s.Undo(ctx, h); err != nil {
+			return nil, fmt.Errorf("%w: %s: undo %q: %w; where this cannot be mended, put the host right by hand and remove that file", ErrJournal, JournalPath, j.Title, err)
+		}
+		killpoint("recovered:" + j.Kind)
+		undone = append(undone, j.Title)
+	}
+	return undone, removeJournal(h)
+}

@@ -1,0 +1,45 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// policyProgram is a site's word on what package scripts may do to services (invoke-rc.d(8), section INIT SCRIPT POLICY).
+const policyProgram = "/usr/sbin/policy-rc.d"
+
+// policyAllows lists the exit statuses of policy-rc.d that allow an action, as invoke-rc.d takes them: 1 and 105 are
+// "behaviour uncertain, assume allowed", 104 is "allowed". All others forbid: 101 by name, 106 asks for another action.
+var policyAllows = map[int]bool{0: true, 1: true, 104: true, 105: true}
+
+// policyForbids asks policy-rc.d, if the host has one, and returns its refusal in words, "" if there is none.
+func policyForbids(ctx context.Context, h *Host, unit, verb string) string {
+	fi, err := h.Root.Stat(policyProgram)
+	if err != nil || !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0 {
+		return ""
+	}
+	name := unit // as deb-systemd-invoke names it; init scripts have no suffix
+	if !booted(h) {
+		name = strings.TrimSuffix(unit, ".service")
+	}
+	path, err := h.Root.Path(policyProgram)
+	if err != nil {
+		return err.Error()
+	}
+	err = exec.CommandContext(ctx, path, name, verb).Run()
+	status := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		status = exit.ExitCode()
+	case err != nil:
+		return fmt.Sprintf("%s %s %s: %v", policyProgram, name, verb, err)
+	}
+	if policyAllows[status] {
+		return ""
+	}
+	return fmt.Sprintf("%s forbids it (exit status %d)", policyProgram, status)
+}

@@ -1,0 +1,188 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// serviceState is what is known of the service at one moment.
+type serviceState struct {
+	systemd   bool // systemd is process 1 and answers
+	canEnable bool // there is something that can enable the unit
+	enabled   bool
+	masked    bool
+	active    bool // the daemon runs, under systemd or without
+	plain     bool // it runs without systemd
+}
+
+// state looks at the service. Without systemctl no unit is enabled; below another root nothing is active.
+func (s *Service) state(ctx context.Context, h *Host) (serviceState, error) {
+	var st serviceState
+	_, hasSystemctl := host.FindTool(h.Root, "systemctl")
+	_, hasHelper := host.FindTool(h.Root, "deb-systemd-helper")
+	st.canEnable = hasSystemctl || hasHelper && s.Occasion.Format == "deb"
+	if hasSystemctl {
+		// is-enabled answers from files where systemd does not run. Its exit status is 1 for "disabled" and "masked" too.
+		out, _ := h.Run(ctx, "systemctl", s.arguments(h, "is-enabled")...)
+		word := strings.TrimSpace(string(out))
+		st.enabled = strings.HasPrefix(word, "enabled")
+		st.masked = strings.HasPrefix(word, "masked")
+	} else if hasHelper {
+		st.enabled = s.helper(ctx, h, "is-enabled") == nil
+	}
+	if !h.Live {
+		return st, nil
+	}
+	st.systemd = hasSystemctl && booted(h)
+	if st.systemd {
+		out, _ := h.Run(ctx, "systemctl", "is-active", s.Unit)
+		switch strings.TrimSpace(string(out)) {
+		case "active", "activating", "reloading", "refreshing":
+			st.active = true
+			return st, nil
+		}
+	}
+	pid, err := runningProcess(h)
+	if err != nil {
+		return st, err
+	}
+	st.plain = pid != 0
+	st.active = st.plain
+	return st, nil
+}
+
+// booted reports whether systemd is process 1 (sd_booted(3)).
+func booted(h *Host) bool {
+	fi, err := h.Root.Lstat("/run/systemd/system")
+	return err == nil && fi.IsDir()
+}
+
+// arguments are those of systemctl for an action on the unit's files, below h's root.
+func (s *Service) arguments(h *Host, verb string) []string {
+	if h.Live {
+		return []string{verb, s.Unit}
+	}
+	return []string{"--root=" + h.Root.Dir(), verb, s.Unit}
+}
+
+func (s *Service) systemctl(ctx context.Context, h *Host, verb string) error {
+	_, err := h.Run(ctx, "systemctl", s.arguments(h, verb)...)
+	return err
+}
+
+// helper calls deb-systemd-helper, which answers only where dpkg's environment says for which package.
+func (s *Service) helper(ctx context.Context, h *Host, verb string) error {
+	_, err := h.Run(ctx, "env", "DPKG_MAINTSCRIPT_PACKAGE="+host.Connectors[0].Package, "deb-systemd-helper", "--quiet", verb, s.Unit)
+	return err
+}
+
+// enable lets presets decide (systemd.preset(5); where none says anything the unit is enabled). On Debian the result is also
+// given to deb-systemd-helper, whose record is what a purge takes the links away by.
+func (s *Service) enable(ctx context.Context, h *Host) error {
+	if _, ok := host.FindTool(h.Root, "systemctl"); !ok {
+		return s.helper(ctx, h, "enable")
+	}
+	if h.Live && booted(h) {
+		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	if err := s.systemctl(ctx, h, "preset"); err != nil {
+		return err
+	}
+	if _, ok := host.FindTool(h.Root, "deb-systemd-helper"); ok && s.Occasion.Format == "deb" && h.Live {
+		return s.helper(ctx, h, "update-state")
+	}
+	return nil
+}
+
+// start starts the daemon; under systemd one that runs is restarted if its program was replaced.
+func (s *Service) start(ctx context.Context, h *Host, st serviceState) error {
+	if !st.systemd {
+		return startProcess(ctx, h, s.Binary)
+	}
+	if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+		return err
+	}
+	if s.Action == replace {
+		return s.systemctl(ctx, h, "restart")
+	}
+	return s.systemctl(ctx, h, "start")
+}
+
+// stop stops the daemon however it was started.
+func (s *Service) stop(ctx context.Context, h *Host) error {
+	st, err := s.state(ctx, h)
+	if err != nil {
+		return err
+	}
+	if st.enabled && s.Action == StopAndDisable {
+		if err := s.systemctl(ctx, h, "disable"); err != nil {
+			return err
+		}
+	}
+	if st.systemd && st.active && !st.plain {
+		if err := s.systemctl(ctx, h, "stop"); err != nil {
+			return err
+		}
+	}
+	if !h.Live {
+		return nil
+	}
+	return stopProcess(ctx, h)
+}
+
+// forbidden tells what on the host speaks against starting the service now; "" if nothing does.
+func (s *Service) forbidden(ctx context.Context, h *Host, st serviceState) string {
+	if st.masked {
+		return "it is masked"
+	}
+	if !h.Live {
+		return "this is an image, not the running host"
+	}
+	if s.Occasion.Format == "" {
+		return ""
+	}
+	if !st.systemd {
+		if why := offline(); why != "" {
+			return why
+		}
+	}
+	verb := "start"
+	if s.Action == replace {
+		verb = "restart"
+	}
+	return policyForbids(ctx, h, s.Unit, verb)
+}
+
+// offline tells why services are not to be started here although the process is root: an image is being built.
+func offline() string {
+	if os.Getenv("SYSTEMD_OFFLINE") == "1" { // set by image builders (rpm-ostree among them), see systemd's ENVIRONMENT.md
+		return "SYSTEMD_OFFLINE=1 says that an image is being built"
+	}
+	inside, err := chrooted()
+	switch {
+	case err != nil:
+		return fmt.Sprintf("it cannot be told whether this is a chroot (%v)", err)
+	case inside:
+		return "this is a chroot"
+	}
+	return ""
+}
+
+// chrooted reports whether / differs from the root of process 1, the way systemd tells (running_in_chroot).
+func chrooted() (bool, error) {
+	var own, init syscall.Stat_t
+	if err := syscall.Stat("/", &own); err != nil {
+		return false, err
+	}
+	if err := syscall.Stat("/proc/1/root", &init); err != nil {
+		return false, fmt.Errorf("stat /proc/1/root: %w", err)
+	}
+	return own.Dev != init.Dev || own.Ino != init.Ino, nil
+}

@@ -1,0 +1,261 @@
+package installer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// serviceHost is a root directory with a systemctl that only keeps a record, played as the running host.
+type serviceHost struct {
+	*Host
+	t   *testing.T
+	dir string
+}
+
+func testServiceHost(t *testing.T) serviceHost {
+	t.Helper()
+	dir := t.TempDir()
+	h := NewHost(host.At(dir), slog.New(slog.DiscardHandler))
+	h.Live = true
+	return serviceHost{h, t, dir}
+}
+
+func (h serviceHost) write(name, text string, mode os.FileMode) {
+	h.t.Helper()
+	path := filepath.Join(h.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// systemd puts in a systemctl that keeps the unit's state in files and says it the way systemctl does.
+func (h serviceHost) systemd(enabled, active bool) {
+	h.write("run/systemd/system/.keep", "", 0o644)
+	h.write("state/told", "", 0o644)
+	if enabled {
+		h.write("state/enabled", "", 0o644)
+	}
+	if active {
+		h.write("state/active", "", 0o644)
+	}
+	h.write("usr/bin/systemctl", `#!/bin/sh
+cd `+h.dir+`/state
+case $1 in --root=*) shift ;; esac
+case $1 in
+is-active) if [ -e active ]; then echo active; else echo inactive; exit 3; fi ;;
+is-enabled) if [ -e masked ]; then echo masked; exit 1; elif [ -e enabled ]; then echo enabled; else echo disabled; exit 1; fi ;;
+daemon-reload) ;;
+*) printf '%s ' "$1" >> told ;;
+esac
+case $1 in
+start | restart) [ ! -e broken ] || { echo "Job for cisco-amp.service failed."; exit 1; }; : > active ;;
+stop) rm -f active ;;
+preset) [ -e preset-disable ] || : > enabled ;;
+enable) : > enabled ;;
+disable) rm -f enabled ;;
+esac
+`, 0o755)
+}
+
+// told is what systemctl was told to do, beside questions and reloads.
+func (h serviceHost) told() string {
+	b, err := os.ReadFile(filepath.Join(h.dir, "state/told"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// apply runs the items of one action and returns the remarks and errors.
+func (h serviceHost) apply(act ServiceAction, o Occasion) string {
+	h.t.Helper()
+	results, err := Run(h.t.Context(), h.Host, Plan{Name: "test", Items: serviceItems(ourFacts(), act, o)}, Options{})
+	var said []string
+	for _, r := range results {
+		if s := r.Item.Step.(*Service); s.Left != "" {
+			said = append(said, s.Left)
+		}
+	}
+	if err != nil {
+		said = append(said, err.Error())
+	}
+	return strings.Join(said, "\n")
+}
+
+func TestServiceUnderSystemd(t *testing.T) {
+	first := Occasion{Format: "rpm", First: true}
+	later := Occasion{Format: "rpm"}
+	person := Occasion{}
+	tests := []struct {
+		name    string
+		state   string // words: enabled active masked preset-disable broken forbid
+		action  ServiceAction
+		on      Occasion
+		told    string
+		remarks string // part of what is said; "" means that nothing is
+	}{
+		{"first install", "", EnableAndStart, first, "preset start", ""},
+		{"first install, preset disables", "preset-disable", EnableAndStart, first, "preset", "it is disabled; when it should: systemctl enable --now cisco-amp.service"},
+		{"first install, masked", "masked", EnableAndStart, first, "", "it is masked; when it should: systemctl unmask"},
+		{"first install, policy-rc.d", "forbid", EnableAndStart, first, "preset", "/usr/sbin/policy-rc.d forbids it (exit status 101)"},
+		{"twice", "enabled active", EnableAndStart, first, "", ""},
+		{"later, disabled", "", EnableAndStart, later, "", "it is disabled"},
+		{"later, enabled", "enabled", EnableAndStart, later, "start", ""},
+		{"a person, disabled", "", EnableAndStart, person, "start", ""},
+		{"a person, policy-rc.d is for packages", "forbid", EnableAndStart, person, "start", ""},
+		{"a person, masked", "masked", EnableAndStart, person, "", "it is masked"},
+		{"does not start", "enabled broken", EnableAndStart, later, "start", "systemctl start cisco-amp.service: exit status 1: Job for cisco-amp.service failed."},
+		{"new program", "enabled active", replace, later, "restart", ""},
+		{"new program, policy-rc.d", "enabled active forbid", replace, later, "", "still runs the earlier program: /usr/sbin/policy-rc.d forbids it"},
+		{"new program, a person", "enabled active forbid", replace, person, "restart", ""},
+		{"stop", "enabled active", stop, later, "stop", ""},
+		{"stop is not forbidden: the program goes away", "enabled active forbid", stop, later, "stop", ""},
+		{"stop and disable", "enabled active", StopAndDisable, later, "disable stop", ""},
+		{"stop what is stopped", "", StopAndDisable, later, "", ""},
+		{"look anew, nobody answers", "enabled active", Restart, person, "restart", ""},
+		{"look anew, masked", "masked", Restart, person, "", "is masked: systemctl unmask"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testServiceHost(t)
+			h.systemd(false, false)
+			for _, word := range strings.Fields(tt.state) {
+				h.write("state/"+word, "", 0o644)
+			}
+			if strings.Contains(tt.state, "forbid") {
+				h.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+			}
+			said := h.apply(tt.action, tt.on)
+			if got := h.told(); got != tt.told {
+				t.Errorf("systemctl was told %q, want %q", got, tt.told)
+			}
+			if tt.remarks == "" && said != "" || !strings.Contains(said, tt.remarks) {
+				t.Errorf("said %q, want %q", said, tt.remarks)
+			}
+		})
+	}
+}
+
+func TestServiceUndo(t *testing.T) {
+	for _, tt := range []struct {
+		action ServiceAction
+		state  string
+		told   string
+	}{
+		{enable, "", "preset disable"},
+		{start, "enabled", "start stop"},
+		{stop, "enabled active", "stop start"},
+		{StopAndDisable, "enabled active", "disable stop enable start"},
+	} {
+		h := testServiceHost(t)
+		h.systemd(strings.Contains(tt.state, "enabled"), strings.Contains(tt.state, "active"))
+		s := serviceItems(ourFacts(), tt.action, Occasion{Format: "rpm", First: true})[0].Step
+		for _, do := range []func() error{
+			func() error { return s.Prepare(t.Context(), h.Host) },
+			func() error { return s.Apply(t.Context(), h.Host) },
+			func() error { return s.Undo(t.Context(), h.Host) },
+			func() error { return s.Undo(t.Context(), h.Host) }, // again, as after an interrupted undo
+		} {
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", tt.action, err)
+			}
+		}
+		if got := h.told(); got != tt.told {
+			t.Errorf("%s: systemctl was told %q, want %q", tt.action, got, tt.told)
+		}
+	}
+}
+
+func TestPolicyStatuses(t *testing.T) {
+	for status, forbids := range map[int]bool{0: false, 1: false, 100: true, 101: true, 102: true, 104: false, 105: false, 106: true} {
+		h := testServiceHost(t)
+		h.write("usr/sbin/policy-rc.d", fmt.Sprintf("#!/bin/sh\n[ \"$*\" = 'cisco-amp start' ] || exit 99\nexit %d\n", status), 0o755)
+		if got := policyForbids(t.Context(), h.Host, "cisco-amp.service", "start"); (got != "") != forbids {
+			t.Errorf("exit status %d: %q, want a refusal: %v", status, got, forbids)
+		}
+	}
+}
+
+// TestPlainProcess starts, replaces and stops a daemon on a host without systemd.
+func TestPlainProcess(t *testing.T) {
+	h := testServiceHost(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := func(how string) {
+		h.write("opt/cisco/amp/bin/ampdaemon", fmt.Sprintf("#!/bin/sh\nexport AMP_TEST_DAEMON=%s AMP_TEST_PID=%s\nexec %s -test.run='^TestDaemonProcess$'\n",
+			how, filepath.Join(h.dir, pidFile), self), 0o755)
+	}
+	h.write("run/cisco-amp/.keep", "", 0o644)
+	running := func() int {
+		pid, err := runningProcess(h.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	t.Cleanup(func() { stopProcess(t.Context(), h.Host) })
+
+	daemon("dies")
+	if said := h.apply(start, Occasion{}); !strings.Contains(said, "ended at once: exit status 3; its last words: no definitions") {
+		t.Errorf("a daemon that dies: %q", said)
+	}
+	daemon("lives")
+	if said := h.apply(start, Occasion{}); said != "" || running() == 0 {
+		t.Fatalf("start: %q, process %d", said, running())
+	}
+	before := running()
+	if said := h.apply(start, Occasion{}); said != "" || running() != before {
+		t.Errorf("start again: %q, process %d, want %d", said, running(), before)
+	}
+	if said := h.apply(replace, Occasion{}); said != "" || running() == before || running() == 0 {
+		t.Errorf("replace: %q, process %d", said, running())
+	}
+	if said := h.apply(stop, Occasion{}); said != "" || running() != 0 {
+		t.Errorf("stop: %q, process %d", said, running())
+	}
+	h.write(pidFile[1:], "1\n", 0o644) // stale: nobody holds its lock, so process 1 is left alone
+	if said := h.apply(stop, Occasion{}); said != "" {
+		t.Errorf("stale pid file: %q", said)
+	}
+}
+
+// TestDaemonProcess is the daemon of TestPlainProcess.
+func TestDaemonProcess(t *testing.T) {
+	switch os.Getenv("AMP_TEST_DAEMON") {
+	case "":
+		t.Skip("not started by TestPlainProcess")
+	case "dies":
+		fmt.Fprintln(os.Stderr, "no definitions")
+		os.Exit(3)
+	}
+	f, err := os.OpenFile(os.Getenv("AMP_TEST_PID"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	f.Truncate(0)
+	fmt.Fprintln(f, os.Getpid())
+	c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, "STATUS=up\nREADY=1\n")
+	<-ended
+	os.Exit(0)
+}

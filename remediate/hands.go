@@ -1,0 +1,88 @@
+package remediate
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// hands is what touches the host. A nil function is the real one; tests of the flow bring others.
+type hands struct {
+	Target   func(host.Root, *slog.Logger) *installer.Host
+	Gather   func(context.Context, health.Options) *health.Facts
+	Plan     func(*health.Facts, fault.Finding) (installer.Plan, error)
+	Run      func(context.Context, *installer.Host, installer.Plan, installer.Options) ([]installer.Result, error)
+	Lock     func(context.Context, *installer.Host, time.Duration) (release func() error, err error)
+	Recover  func(context.Context, *installer.Host) ([]string, error)
+	Evaluate func(context.Context) error
+	Log      func() (*slog.Logger, func() error)
+}
+
+func (h hands) target(r host.Root, log *slog.Logger) *installer.Host {
+	if h.Target != nil {
+		return h.Target(r, log)
+	}
+	return installer.NewHost(r, log)
+}
+
+func (h hands) gather(ctx context.Context, o health.Options) *health.Facts {
+	if h.Gather != nil {
+		return h.Gather(ctx, o)
+	}
+	return health.Gather(ctx, o)
+}
+
+func (h hands) plan(f *health.Facts, finding fault.Finding) (installer.Plan, error) {
+	if h.Plan != nil {
+		return h.Plan(f, finding)
+	}
+	return Plan(f, finding)
+}
+
+func (h hands) run(ctx context.Context, target *installer.Host, p installer.Plan, o installer.Options) ([]installer.Result, error) {
+	if h.Run != nil {
+		return h.Run(ctx, target, p, o)
+	}
+	return installer.Run(ctx, target, p, o)
+}
+
+// lock waits for other programs that change this host.
+func (h hands) lock(ctx context.Context, target *installer.Host, wait time.Duration) (func() error, error) {
+	if h.Lock != nil {
+		return h.Lock(ctx, target, wait)
+	}
+	l, err := installer.Acquire(ctx, target, "amp-remediate", wait)
+	if err != nil {
+		return nil, err
+	}
+	return l.Release, nil
+}
+
+func (h hands) recover(ctx context.Context, target *installer.Host) ([]string, error) {
+	if h.Recover != nil {
+		return h.Recover(ctx, target)
+	}
+	return installer.Recover(ctx, target)
+}
+
+// evaluate asks the running connector to look again, so that it raises and clears as this program does.
+func (h hands) evaluate(ctx context.Context) error {
+	if h.Evaluate != nil {
+		return h.Evaluate(ctx)
+	}
+	_, err := control.Ask(ctx, control.Socket, control.Request{Verb: control.Evaluate})
+	return err
+}
+
+func (h hands) log() (*slog.Logger, func() error) {
+	if h.Log != nil {
+		return h.Log()
+	}
+	return openLog(host.At("/"), logPath)
+}

@@ -1,0 +1,40 @@
+package remediate
+
+import (
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// logPath is where the commands that a remedy runs are logged with their output.
+const logPath = "/var/log/cisco/amp-remediate.log"
+
+// openLog opens the log for appending. Where its directory is missing, or others than root may write to it (which is what fault 5 can
+// be about), nothing is logged: a file in it could be a link that somebody else laid.
+func openLog(r host.Root, name string) (*slog.Logger, func() error) {
+	discard := slog.New(slog.DiscardHandler)
+	none := func() error { return nil }
+	dir, err := r.Path(filepath.Dir(name))
+	if err != nil || !rootsOwn(dir) {
+		return discard, none
+	}
+	f, err := os.OpenFile(filepath.Join(dir, filepath.Base(name)), os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
+	if err != nil {
+		return discard, none
+	}
+	return slog.New(slog.NewTextHandler(f, nil)), f.Close
+}
+
+// rootsOwn reports whether only root may change what is in a directory.
+func rootsOwn(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Mode()&fs.FileMode(0o022) != 0 {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid == 0
+}

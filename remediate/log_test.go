@@ -1,0 +1,50 @@
+package remediate
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/host"
+)
+
+func TestOpenLog(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: only a directory of root is logged to")
+	}
+	for _, c := range []struct {
+		name   string
+		spoil  func(dir string) error
+		logged bool
+	}{
+		{"as packaged", func(string) error { return nil }, true},
+		{"others may write", func(dir string) error { return os.Chmod(dir, 0o777) }, false},
+		{"another owner", func(dir string) error { return os.Chown(dir, 1000, 0) }, false},
+		{"no directory", os.Remove, false},
+		{"a link in the log's place", func(dir string) error {
+			return os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "amp-remediate.log"))
+		}, false},
+	} {
+		root := t.TempDir()
+		dir := filepath.Join(root, "var/log/cisco")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.spoil(dir); err != nil {
+			t.Fatal(err)
+		}
+		log, done := openLog(host.At(root), logPath)
+		log.Info("ran", "command", "semodule")
+		if err := done(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		b, _ := os.ReadFile(filepath.Join(dir, "amp-remediate.log"))
+		if got := strings.Contains(string(b), "semodule"); got != c.logged {
+			t.Errorf("%s: logged %v, want %v", c.name, got, c.logged)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "elsewhere")); err == nil {
+			t.Errorf("%s: followed the link", c.name)
+		}
+	}
+}

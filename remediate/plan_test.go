@@ -1,0 +1,136 @@
+package remediate
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/selinux"
+)
+
+// kinds are the kinds of a plan's steps in order, "manual" for what a person does.
+func kinds(p installer.Plan) (kinds []string) {
+	for _, item := range p.Items {
+		if item.Step == nil {
+			kinds = append(kinds, "manual")
+		} else {
+			kinds = append(kinds, item.Step.Kind())
+		}
+	}
+	return kinds
+}
+
+func packages(p installer.Plan) (names []string) {
+	for _, item := range p.Items {
+		names = append(names, item.Packages...)
+	}
+	return names
+}
+
+func TestPlan(t *testing.T) {
+	denied := func(w *world) {
+		w.facts.SELinux.Access[0].Value.Denied = selinux.BPFNeed.Permissions
+		w.facts.SELinux.Store.Value = selinux.Store{State: selinux.ModuleAbsent}
+		w.facts.SELinux.DenyUnknown = host.Read(false, "/sys/fs/selinux/deny_unknown")
+		w.facts.SELinux.PolicyType = host.Read("targeted", "/etc/selinux/config")
+		w.facts.Host.PackageManager = host.Read(host.PackageManager{Name: "dnf", Path: "/usr/bin/dnf"}, "/usr/bin/dnf")
+	}
+	noTools := func(w *world) {
+		w.facts.SELinux.Tools = map[string]host.Reading[bool]{"semodule": host.Read(false, "semodule"), "semanage": host.Read(false, "semanage")}
+	}
+	for _, c := range []struct {
+		name     string
+		id       fault.ID
+		change   []func(*world)
+		kinds    []string
+		packages []string
+	}{
+		{"sound", 19, nil, nil, nil},
+		{"denied", 19, []func(*world){denied}, []string{"policy-module", "service"}, nil},
+		{"denied, no semodule", 19, []func(*world){denied, noTools}, []string{"packages", "policy-module", "service"}, []string{"policycoreutils"}},
+		{"denied, no tools, vendor's connector", 19, []func(*world){denied, noTools, func(w *world) { w.facts.Connector = host.Connectors[1] }},
+			[]string{"packages", "policy-module", "service"}, []string{"policycoreutils", "policycoreutils-python-utils"}},
+		{"class unknown", 19, []func(*world){denied, func(w *world) {
+			w.facts.SELinux.Access[0].Value = selinux.Access{Need: selinux.BPFNeed, Missing: selinux.BPFNeed.Permissions}
+			w.facts.SELinux.DenyUnknown.Value = true
+		}}, []string{"manual"}, nil},
+		{"no user", 5, []func(*world){func(w *world) { w.facts.Host.Account.User.Value = nil }}, []string{"account-locks", "user", "service"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := soundWorld()
+			for _, change := range c.change {
+				change(w)
+			}
+			finding, _ := health.CheckOne(&w.facts, c.id)
+			p, err := Plan(&w.facts, finding)
+			got := slices.Compact(kinds(p)) // a step a package or one for all is the installer's choice
+			if err != nil || !slices.Equal(got, c.kinds) {
+				t.Errorf("plan %v, %v; want %v (fault is %s)", got, err, c.kinds, finding.State)
+			}
+			if got := packages(p); c.id == 19 && !slices.Equal(got, c.packages) {
+				t.Errorf("packages %v, want %v", got, c.packages)
+			}
+		})
+	}
+}
+
+func TestPlanWithoutRemedy(t *testing.T) {
+	for _, entry := range fault.All() {
+		r, ok := remedies[entry.ID]
+		if !ok || len(r.sources) == 0 || len(r.commands) == 0 {
+			t.Errorf("fault %d has nothing to explain", entry.ID)
+		}
+		if (r.plan != nil) != entry.Judged {
+			t.Errorf("fault %d: judged %v, remedy %v", entry.ID, entry.Judged, r.plan != nil)
+		}
+		if _, err := Plan(&soundWorld().facts, fault.Finding{ID: entry.ID, State: fault.Unknown}); errors.Is(err, ErrNoRemedy) == entry.Judged {
+			t.Errorf("Plan of fault %d: %v", entry.ID, err)
+		}
+	}
+}
+
+func TestManualLast(t *testing.T) {
+	w := soundWorld()
+	items := manualLast([]installer.Item{{Manual: "reboot"}, w.step("a", nil), {Manual: "buy"}, w.step("b", nil)})
+	var order []string
+	for _, item := range items {
+		if item.Step != nil {
+			order = append(order, item.Step.Title())
+		} else {
+			order = append(order, item.Manual)
+		}
+	}
+	if want := []string{"a", "b", "reboot", "buy"}; !slices.Equal(order, want) {
+		t.Errorf("%v, want %v", order, want)
+	}
+}
+
+func TestPolicySource(t *testing.T) {
+	f := &soundWorld().facts
+	source, err := PolicySource(f)
+	if err != nil || !strings.Contains(source, "(allow unconfined_service_t self (bpf (map_create map_read map_write prog_load prog_run)))") {
+		t.Errorf("%v\n%s", err, source)
+	}
+	for line := range strings.Lines(source) {
+		if !strings.HasPrefix(line, ";") && !strings.HasPrefix(strings.TrimSpace(line), "(") {
+			t.Errorf("line is neither a comment nor CIL: %q", line)
+		}
+	}
+	f.SELinux.Domain = host.Read("amp_t", "/proc/412/attr/current")
+	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "allow amp_t self") {
+		t.Errorf("%v\n%s", err, source)
+	}
+	f.SELinux.Store.Value = selinux.Store{State: selinux.ModuleShadowed, Priority: 400, Shadow: 500}
+	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "-i cisco-secure-bpf-allow.cil") {
+		t.Errorf("beside an admin's module: %v\n%s", err, source)
+	}
+	f.SELinux.Store.Value = selinux.Store{State: selinux.ModuleDisabled, Priority: 400}
+	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "semodule -e cisco-secure-bpf\n") {
+		t.Errorf("disabled: %v\n%s", err, source)
+	}
+}

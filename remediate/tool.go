@@ -1,0 +1,109 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// Tool is amp-remediate behind its command line. Its methods are the subcommands and return the exit code.
+type Tool struct {
+	Stdin      io.Reader
+	Stdout     io.Writer // the diagnosis, or the JSON
+	Stderr     io.Writer // errors, warnings, the question, and progress under JSON
+	Terminal   bool      // Stdin is a terminal: a person can be asked
+	Progress   bool      // Stderr is a terminal: work that takes long may be animated
+	Language   fault.Language
+	JSON       bool
+	Root       string // "" or "/" is the running host; anything else is an image, which is only inspected
+	Kernel     string // release to judge; "" is the running one
+	DryRun     bool
+	Yes        bool
+	Privileged bool // the process is root
+
+	hands hands // what touches the host; its zero value is the real thing
+}
+
+// matter is one fault on its way through a run.
+type matter struct {
+	finding fault.Finding
+	plan    plan
+	result  fault.Text // the last word, empty until it is known
+	code    int
+	settled bool // nothing is left to do about it in this run
+}
+
+// settle records the last word.
+func (m *matter) settle(code int, words fault.Text) {
+	m.code, m.result, m.settled = code, words, true
+}
+
+// image reports whether a mounted image is inspected, and not the running host.
+func (t *Tool) image() bool { return !host.At(t.Root).Live() }
+
+// prepare checks the root directory and makes it absolute, so that it means the same everywhere below.
+func (t *Tool) prepare() error {
+	if t.Root == "" {
+		return nil
+	}
+	abs, err := filepath.Abs(t.Root)
+	if err != nil {
+		return fmt.Errorf("--root %s: %w", t.Root, err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--root %s: there is no such directory", t.Root)
+	case err != nil:
+		return fmt.Errorf("--root: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("--root %s: expected a directory", t.Root)
+	}
+	t.Root = abs
+	return nil
+}
+
+// gather reads the facts once. An error is one of the input: a root that is none, a kernel that the image does not settle.
+func (t *Tool) gather(ctx context.Context) (*health.Facts, error) {
+	if err := t.prepare(); err != nil {
+		return nil, err
+	}
+	f := t.hands.gather(ctx, health.Options{Root: t.Root, Kernel: t.Kernel})
+	if k := f.Host.Kernel; k.Err != nil && (t.Kernel != "" || t.image() && several(host.At(t.Root), k.From)) {
+		return nil, k.Err
+	}
+	return f, nil
+}
+
+// several reports whether the folder of kernels of an image leaves a choice. An image without a kernel, a container's, needs none to be judged.
+func several(r host.Root, dir string) bool {
+	kernels, err := r.ReadDir(dir)
+	return err == nil && len(kernels) > 1
+}
+
+// usage reports an error of usage or input.
+func (t *Tool) usage(err error) int {
+	fmt.Fprintf(t.Stderr, "amp-remediate: %v\n", err)
+	return ExitUsage
+}
+
+// badInput says which files of the host could be opened and yet not understood. A file that is not there, or that this user may not read, is not bad.
+func (t *Tool) badInput(f *health.Facts) bool {
+	bad := false
+	for _, err := range []error{f.Host.Distribution.Err, f.Host.LoginDefs.Err, f.Policy.Err} {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, host.ErrNotRunning) {
+			continue
+		}
+		fmt.Fprintf(t.Stderr, "amp-remediate: %v\n", err)
+		bad = true
+	}
+	return bad
+}

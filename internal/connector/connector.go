@@ -1,0 +1,60 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+
+	"github.com/ampconnector/amp/internal/control"
+)
+
+// The daemon's memory budget is 40 MB resident, of which the program file's pages in use and the event buffers are a good part.
+const (
+	memoryLimit = 28 << 20 // bytes, of Go's heap and stacks; the collector works harder when it comes near
+	gcPercent   = 50
+)
+
+// Run is the daemon. It returns nil after ctx has ended and all is closed, else the error that kept it from starting or going on.
+func Run(ctx context.Context, config Config) (err error) {
+	config = config.withDefaults()
+	config.ForeignPIDs = foreignPIDs()
+	debug.SetMemoryLimit(memoryLimit)
+	debug.SetGCPercent(gcPercent)
+	pid, err := lockPIDFile(config.PIDFile)
+	if err != nil {
+		return err
+	}
+	defer pid.release()
+	if err := config.Recover(ctx); err != nil {
+		config.Log.Error("recover from an interrupted change", "error", err)
+	}
+	listener, err := control.Listen(config.Socket)
+	if err != nil {
+		return err
+	}
+	core := newCore(config)
+	server := &control.Server{Handle: core.handle, Log: config.Log}
+	return together(ctx,
+		func(ctx context.Context) error { return server.Serve(ctx, listener) },
+		func(ctx context.Context) error { core.watch(ctx); return nil },
+		core.run,
+	)
+}
+
+// together runs parts until ctx ends or one of them returns an error, which ends the others. It returns when all have ended.
+func together(ctx context.Context, parts ...func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, len(parts))
+	var running sync.WaitGroup
+	for i, part := range parts {
+		running.Go(func() {
+			if errs[i] = part(ctx); errs[i] != nil {
+				stop()
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}

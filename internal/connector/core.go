@@ -1,0 +1,241 @@
+package connector
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// Periods of the loop.
+const (
+	evaluationPeriod = time.Minute
+	// A tool that changes a host touches several files, one after another: the evaluation waits until it was quiet for a
+	// moment, but not for ever.
+	quiet       = 300 * time.Millisecond
+	quietAtMost = 2 * time.Second
+	// A name service that does not answer must not stop the loop.
+	gatherPatience = 30 * time.Second
+)
+
+// core is the loop and its state. Everything but the published status, the requests and the changes belongs to the loop's goroutine.
+type core struct {
+	Config
+	started time.Time
+	ledger  *fault.Ledger
+	sink    *sink
+
+	facts     *health.Facts
+	evaluated time.Time
+	ledgerErr error
+	logErr    error
+
+	choice    monitor.Choice
+	feed      *feed
+	openErr   error
+	canary    *control.Canary
+	reopened  bool // since the last canary that was sent by the clock
+	canaries  chan canaryResult
+	past      monitor.Loss // of the feeds that were closed
+	following func([]string)
+	sending   sync.WaitGroup // canaries
+
+	dirtySince time.Time // of the first change that was not evaluated yet; zero if none
+	settled    <-chan time.Time
+	next       <-chan time.Time // periodic evaluation
+	due        <-chan time.Time // the ledger waits for a condition to last
+	canaryDue  <-chan time.Time
+	watchdog   <-chan time.Time
+
+	requests  chan request
+	changes   chan string
+	follows   chan func([]string)
+	published atomic.Pointer[control.Status]
+	live      atomic.Pointer[feed]
+	pastMu    sync.Mutex // past and live change together
+}
+
+// request is what the control socket asks of the loop.
+type request struct {
+	verb control.Verb
+	done chan struct{}
+}
+
+func newCore(config Config) *core {
+	c := &core{
+		Config: config, started: config.Now().UTC(), sink: &sink{},
+		canaries: make(chan canaryResult), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
+	}
+	c.published.Store(&control.Status{
+		Running: true, Mode: control.NoMode, Scan: control.NoScan(), Faults: []control.Fault{},
+		Source: control.Source{Name: string(monitor.NoSource), Reason: "the daemon is starting"},
+	})
+	return c
+}
+
+// run evaluates until ctx ends.
+func (c *core) run(ctx context.Context) error {
+	defer c.close()
+	var err error
+	if c.ledger, err = fault.OpenLedger(c.Ledger); err != nil {
+		c.Log.Error("the fault ledger cannot be read; faults are kept in memory until it can be written", "error", err)
+	}
+	if c.ledger.Damage != nil {
+		c.Log.Error("the fault ledger was damaged and is set aside", "error", c.ledger.Damage)
+	}
+	c.next = c.After(evaluationPeriod)
+	c.evaluate(ctx, c.ledger.Settle)
+	c.Notify(notifyReady)
+	c.beat()
+	for ctx.Err() == nil {
+		c.step(ctx)
+	}
+	return nil
+}
+
+// step waits for one thing to happen and deals with it.
+func (c *core) step(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case r := <-c.requests:
+		c.serve(ctx, r)
+	case _, open := <-c.Reload:
+		if !open {
+			c.Reload = nil
+			return
+		}
+		c.reload(ctx)
+	case what := <-c.changes:
+		c.changed(what)
+	case <-c.settled:
+		c.evaluate(ctx, c.ledger.Update)
+	case <-c.next:
+		c.next = c.After(evaluationPeriod)
+		c.evaluate(ctx, c.ledger.Update)
+	case <-c.due:
+		c.evaluate(ctx, c.ledger.Update)
+	case <-c.canaryDue:
+		c.reopened = false
+		c.startCanary(ctx)
+	case r := <-c.canaries:
+		c.canaryDone(ctx, r)
+	case err := <-c.feedEnded():
+		c.feedFailed(ctx, err)
+	case follow := <-c.follows:
+		c.following = follow
+		c.follow()
+	case <-c.watchdog:
+		c.beat()
+	}
+}
+
+// beat tells the service manager that the loop is alive, twice as often as it asks for.
+func (c *core) beat() {
+	if c.Watchdog > 0 {
+		c.Notify(notifyWatchdog)
+		c.watchdog = c.After(c.Watchdog / 2)
+	}
+}
+
+// changed notes that something happened to the host, and puts the evaluation off until it was quiet.
+func (c *core) changed(what string) {
+	now := c.Now()
+	if c.dirtySince.IsZero() {
+		c.dirtySince = now
+	}
+	c.Log.Debug("changed", "what", what)
+	c.settled = c.After(min(quiet, max(0, c.dirtySince.Add(quietAtMost).Sub(now))))
+}
+
+// evaluate reads the facts, judges them, records the findings, and makes the source fit.
+func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Finding) ([]fault.Change, error)) {
+	c.dirtySince, c.settled, c.due = time.Time{}, nil, nil
+	gathering, cancel := context.WithTimeout(ctx, gatherPatience)
+	defer cancel()
+	facts := c.Gather(gathering)
+	if ctx.Err() != nil {
+		return // facts that were cut off by the end say nothing
+	}
+	c.facts = facts
+	c.evaluated = c.Now().UTC()
+	changes, err := record(c.evaluated, c.Check(c.facts))
+	c.tell(changes, err)
+	if at, ok := c.ledger.Due(); ok {
+		c.due = c.After(max(0, at.Sub(c.evaluated)))
+	}
+	c.openLog()
+	c.chooseSource(ctx)
+	c.follow()
+	c.publish()
+}
+
+// tell logs what an evaluation changed.
+func (c *core) tell(changes []fault.Change, err error) {
+	for _, change := range changes {
+		f, _ := fault.Lookup(change.ID)
+		c.Log.Warn("fault "+string(change.To), "id", change.ID, "name", f.Name.EN, "was", change.From, "reason", change.Reason.EN)
+	}
+	if err != nil && (c.ledgerErr == nil || c.ledgerErr.Error() != err.Error()) {
+		c.Log.Error("the fault ledger could not be updated", "error", err)
+	}
+	c.ledgerErr = err
+}
+
+func (c *core) openLog() {
+	err := c.sink.open(func() (EventLog, error) { return c.OpenLog(c.EventLog, c.EventLogCap) })
+	if err != nil && c.logErr == nil {
+		c.Log.Error("the event log cannot be opened; events are seen and not kept", "error", err)
+	}
+	c.logErr = err
+}
+
+// reload opens the daemon's log anew and evaluates, the policy included.
+func (c *core) reload(ctx context.Context) {
+	c.Notify(notifyReloading())
+	if c.Reopen != nil {
+		if err := c.Reopen(); err != nil {
+			c.Log.Error("open the log anew", "error", err)
+		}
+	}
+	c.evaluate(ctx, c.ledger.Update)
+	c.Notify(notifyReady)
+}
+
+// serve carries out a request of the control socket.
+func (c *core) serve(ctx context.Context, r request) {
+	defer close(r.done)
+	if r.verb == control.Reload {
+		c.reload(ctx)
+		return
+	}
+	c.evaluate(ctx, c.ledger.Settle)
+}
+
+func (c *core) close() {
+	c.Notify(notifyStopping)
+	c.closeFeed()
+	c.sending.Wait()
+	if err := c.sink.close(); err != nil {
+		c.Log.Error("close the event log", "error", err)
+	}
+}
+
+// statusLine is what the service manager shows.
+func statusLine(s *control.Status) string {
+	var ids []string
+	for _, f := range s.Raised() {
+		ids = append(ids, strconv.Itoa(int(f.ID)))
+	}
+	line := "source " + s.Source.Name
+	if len(ids) > 0 {
+		line += "; faults " + strings.Join(ids, ", ")
+	}
+	return line
+}

@@ -1,0 +1,361 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// inWorld runs the loop on a recorded host, in a time of its own, and the test beside it.
+func inWorld(t *testing.T, w *world, test func(*testing.T, *core)) {
+	t.Helper()
+	inConfig(t, w, func() Config { return w.config(t) }, test)
+}
+
+// inConfig calls config inside of the time that it makes, where channels must be made too.
+func inConfig(t *testing.T, w *world, config func() Config, test func(*testing.T, *core)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(config())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- together(ctx, c.run, func(ctx context.Context) error { c.watch(ctx); return nil })
+		}()
+		synctest.Wait()
+		test(t, c)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if !slices.Contains(w.told, notifyStopping) {
+			t.Errorf("told the service manager %q, expected the end among it", w.told)
+		}
+		for i, s := range w.opened {
+			if !s.isClosed() {
+				t.Errorf("source %d of %d was left open", i+1, len(w.opened))
+			}
+		}
+	})
+}
+
+// pass lets time pass, and what follows from it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func ids(t *testing.T, c *core) (raised []fault.ID) {
+	t.Helper()
+	s, err := fault.ReadLedger(c.Ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range s.Raised() {
+		raised = append(raised, e.ID)
+	}
+	return raised
+}
+
+func TestStartSaysWhatIs(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		s := c.status()
+		if s.Mode != control.Normal || s.Source.Name != "ebpf" || s.Canary == nil || !s.Canary.OK || !s.Policy.OK || s.Kernel != "6.1.0-test" {
+			t.Errorf("%+v; expected normal mode, source ebpf, canary seen", s)
+		}
+		if s.Source.Loss != control.NewLoss(1, 1) || s.Source.Loss.Percent != 50 {
+			t.Errorf("loss %+v", s.Source.Loss)
+		}
+		if w.logged != 1 {
+			t.Errorf("%d events in the log, expected that of the canary", w.logged)
+		}
+		if !slices.Contains(w.told, notifyReady) || !slices.Contains(w.told, notifyStatus+"source ebpf") {
+			t.Errorf("told the service manager %q", w.told)
+		}
+		if !slices.Contains(w.followed, "/etc/shadow") || !slices.Contains(w.followed, "/opt/cisco/amp/etc/policy.xml") {
+			t.Errorf("watched %q", w.followed)
+		}
+	})
+}
+
+func TestFaultThatIsThereAtStartIsRaisedAtOnce(t *testing.T) {
+	inWorld(t, &world{monitored: true, denied: true}, func(t *testing.T, c *core) {
+		if got := ids(t, c); !slices.Equal(got, []fault.ID{19}) {
+			t.Errorf("ledger has %v", got)
+		}
+		s := c.status()
+		if s.Mode != control.NoMode || s.Source.Name != "none" || s.Source.Reason != "fault 19" || s.Canary != nil {
+			t.Errorf("%+v; expected that nothing is monitored because of fault 19", s)
+		}
+	})
+}
+
+func TestChangeIsSeenFaultIsRaisedAfterItsDwellAndSourceClosed(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.denied = true })
+		c.note("policy")
+		pass(quiet)
+		if s := c.status(); s.Source.Name != "none" || !s.Faults[1].Pending {
+			t.Errorf("after the change %+v; expected no source and fault 19 pending", s)
+		}
+		pass(5 * time.Second)
+		if got := ids(t, c); !slices.Equal(got, []fault.ID{19}) {
+			t.Errorf("after the dwell the ledger has %v", got)
+		}
+		w.set(func(w *world) { w.denied = false })
+		c.note("policy")
+		pass(quiet)
+		if s := c.status(); s.Source.Name != "ebpf" || s.Canary == nil || !s.Canary.OK || len(s.Raised()) != 1 {
+			t.Errorf("after the remedy %+v; expected the source back, a canary, and the fault still counting", s)
+		}
+		pass(5 * time.Second)
+		if got := ids(t, c); len(got) != 0 {
+			t.Errorf("after the second dwell the ledger has %v", got)
+		}
+	})
+}
+
+func TestAskedForEvaluationClearsAtOnce(t *testing.T) {
+	w := &world{monitored: true, denied: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.denied = false })
+		a := c.handle(t.Context(), control.Request{Verb: control.Evaluate})
+		if a.Code != "" || len(a.Status.Raised()) != 0 || a.Status.Source.Name != "ebpf" {
+			t.Errorf("%+v; expected no fault and the source open", a)
+		}
+	})
+}
+
+func TestUnknownKeepsAFaultRaised(t *testing.T) {
+	w := &world{denied: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.unknown = true })
+		a := c.handle(t.Context(), control.Request{Verb: control.Evaluate})
+		if r := a.Status.Raised(); len(r) != 1 || r[0].Doubt.EN != "access cannot be read" {
+			t.Errorf("%+v; expected fault 19 with the reason of doubt", r)
+		}
+	})
+}
+
+func TestPolicyThatTurnsMonitoringOffClosesTheSource(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.monitored = false })
+		pass(evaluationPeriod)
+		if s := c.status(); s.Source.Name != "none" || !strings.Contains(s.Source.Reason, "switches of the policy are off") || !w.opened[0].isClosed() {
+			t.Errorf("%+v", s)
+		}
+		if l := c.status().Source.Loss; l.Handled != 1 || l.Lost != 1 {
+			t.Errorf("the counts of the closed source are gone: %+v", l)
+		}
+	})
+}
+
+func TestManyChangesAreOneEvaluation(t *testing.T) {
+	w := &world{}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		before := w.evaluations
+		for range 10 {
+			c.note("/etc/passwd")
+			pass(quiet / 2)
+		}
+		if got := read(w, func(w *world) int { return w.evaluations }); got != before {
+			t.Errorf("%d evaluations while changes went on", got-before)
+		}
+		pass(quiet)
+		if got := read(w, func(w *world) int { return w.evaluations }); got != before+1 {
+			t.Errorf("%d evaluations afterwards, expected 1", got-before)
+		}
+		for range 30 {
+			c.note("/etc/passwd")
+			pass(quiet / 2)
+		}
+		if got := read(w, func(w *world) int { return w.evaluations }); got < before+3 {
+			t.Errorf("changes that do not end kept the evaluation away: %d", got-before-1)
+		}
+	})
+}
+
+func TestRefusedSourceIsTriedAgain(t *testing.T) {
+	w := &world{monitored: true, openErr: errRefused}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		if s := c.status(); s.Mode != control.NoMode || s.Source.Name != "none" || s.Source.Error != errRefused.Error() {
+			t.Errorf("%+v; expected no source and the kernel's error", s.Source)
+		}
+		w.set(func(w *world) { w.openErr = nil })
+		pass(evaluationPeriod)
+		if s := c.status(); s.Mode != control.Normal || s.Source.Error != "" {
+			t.Errorf("a minute later %+v", s.Source)
+		}
+	})
+}
+
+func TestSourceThatFailsIsOpenedAnew(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.opened[0].fail <- errors.New("ring closed")
+		synctest.Wait()
+		if s := c.status(); s.Mode != control.NoMode || s.Source.Error != "ring closed" {
+			t.Errorf("%+v", s.Source)
+		}
+		pass(evaluationPeriod)
+		if s := c.status(); s.Mode != control.Normal || len(w.opened) != 2 {
+			t.Errorf("%+v, %d opened", s.Source, len(w.opened))
+		}
+	})
+}
+
+func TestBlindSourceIsOpenedAnewOnceAndSaidToBeBlind(t *testing.T) {
+	w := &world{monitored: true, blind: 3}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		pass(canaryPatience)
+		if s := c.status(); len(w.opened) != 2 || s.Mode != control.NoMode || s.Canary == nil || s.Canary.OK {
+			t.Errorf("after the first: %d opened, %+v; expected a second source and no trust in it", len(w.opened), s.Canary)
+		}
+		pass(canaryPatience)
+		if s := c.status(); len(w.opened) != 2 || s.Mode != control.NoMode || s.Canary.OK || !strings.Contains(s.Canary.Detail, "no event of it came within 5s") {
+			t.Errorf("after the second: %d opened, %+v", len(w.opened), s.Canary)
+		}
+		pass(canaryPeriod + canaryPatience)
+		pass(canaryPatience)
+		if len(w.opened) != 3 {
+			t.Errorf("by the clock: %d opened, expected one more", len(w.opened))
+		}
+		pass(canaryPeriod + canaryPatience)
+		if s := c.status(); len(w.opened) != 4 || !s.Canary.OK || s.Mode != control.Normal {
+			t.Errorf("in the end: %d opened, %+v", len(w.opened), s.Canary)
+		}
+	})
+}
+
+func TestCanaryIsSentByTheClock(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		first := c.status().Canary.Time
+		pass(canaryPeriod)
+		if again := c.status().Canary.Time; !again.After(first) || w.logged != 2 {
+			t.Errorf("canary at %v and %v, %d events", first, again, w.logged)
+		}
+	})
+}
+
+func TestArrivalFromAnotherProcessIsNotTheCanary(t *testing.T) {
+	for _, a := range []arrival{{pid: 1, ppid: 8}, {pid: 7, ppid: 1}} {
+		if ok, detail := a.judge(7, 8, false); ok || !strings.Contains(detail, "expected 7 with parent 8") {
+			t.Errorf("%+v: %v, %s", a, ok, detail)
+		}
+	}
+	if ok, _ := (arrival{pid: 7, ppid: 8}).judge(7, 8, false); !ok {
+		t.Error("the right process was refused")
+	}
+	if ok, _ := (arrival{pid: 26293, ppid: 26271}).judge(7, 8, true); !ok {
+		t.Error("a process that a container sees under another number was refused")
+	}
+	a := awaited{"token", make(chan arrival, 1)}
+	for _, e := range []*monitor.Event{
+		{Kind: monitor.Exec}, {Kind: monitor.Exec, Args: []string{"token", "x"}}, {Kind: monitor.Exit, Args: []string{"token"}},
+	} {
+		if a.look(e); len(a.arrived) != 0 {
+			t.Errorf("%+v was taken for the canary", e)
+		}
+	}
+}
+
+func TestEventLogThatCannotBeOpenedIsSaidAndTriedAgain(t *testing.T) {
+	w := &world{monitored: true, logErr: errRefused}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		if s := c.status(); s.Log.Dropped != 1 || s.Log.Error != errRefused.Error() || s.Mode != control.Normal {
+			t.Errorf("%+v", s.Log)
+		}
+		w.set(func(w *world) { w.logErr = nil })
+		pass(canaryPeriod)
+		if s := c.status(); s.Log.Dropped != 1 || s.Log.Error != "" || w.logged != 1 {
+			t.Errorf("%+v, %d in the log", s.Log, w.logged)
+		}
+	})
+}
+
+func TestReloadOpensTheLogAndTellsTheServiceManager(t *testing.T) {
+	w := &world{}
+	var reload chan struct{}
+	reopened := 0
+	config := func() Config {
+		config := w.config(t)
+		reload = make(chan struct{})
+		config.Reload, config.Reopen = reload, func() error { reopened++; return nil }
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		before := w.evaluations
+		reload <- struct{}{}
+		synctest.Wait()
+		a := c.handle(t.Context(), control.Request{Verb: control.Reload})
+		if a.Code != "" || reopened != 2 || w.evaluations != before+2 {
+			t.Errorf("%+v, reopened %d, evaluated %d", a, reopened, w.evaluations-before)
+		}
+		if n := strings.Count(strings.Join(w.told, "\n"), "RELOADING=1\nMONOTONIC_USEC="); n != 2 {
+			t.Errorf("told %q", w.told)
+		}
+	})
+}
+
+func TestWatchdogHearsOfTheLoop(t *testing.T) {
+	w := &world{}
+	config := func() Config {
+		config := w.config(t)
+		config.Watchdog = 10 * time.Second
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		pass(30 * time.Second)
+		n := 0
+		for _, s := range w.told {
+			if s == notifyWatchdog {
+				n++
+			}
+		}
+		if n != 7 {
+			t.Errorf("%d beats in 30 s, expected one at the start and one every 5 s", n)
+		}
+	})
+}
+
+func TestStatusIsAnsweredWhileAnEvaluationHangs(t *testing.T) {
+	w := &world{}
+	hang := false
+	config := func() Config {
+		config := w.config(t)
+		gather := config.Gather
+		config.Gather = func(ctx context.Context) *health.Facts {
+			if hang {
+				<-ctx.Done()
+			}
+			return gather(ctx)
+		}
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		hang = true
+		c.note("x")
+		pass(quiet + time.Second)
+		if s := c.status(); !s.Running {
+			t.Error("no status")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if a := c.handle(ctx, control.Request{Verb: control.Evaluate}); a.Code != control.Incomplete {
+			t.Errorf("%+v, expected an answer that it is not done", a)
+		}
+	})
+}

@@ -1,0 +1,153 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ampconnector/amp/internal/control"
+)
+
+// TestMain lets the test binary be the canary's program.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "canary" {
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestRunAnswersOnItsSocketAndLeavesNothing runs all of it, on a recorded host.
+func TestRunAnswersOnItsSocketAndLeavesNothing(t *testing.T) {
+	w := &world{monitored: true, denied: true}
+	config := w.config(t)
+	ready := make(chan bool, 1)
+	config.Notify = func(state string) {
+		if state == notifyReady {
+			ready <- true
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- Run(ctx, config) }()
+	select {
+	case <-ready:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(config.PIDFile); string(b) != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("pid file has %q", b)
+	}
+	a, err := control.Ask(ctx, config.Socket, control.Request{Verb: control.ReadStatus})
+	if err != nil || len(a.Status.Raised()) != 1 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if err := Run(ctx, config); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("a second daemon: %v, expected ErrRunning with the pid", err)
+	}
+	w.set(func(w *world) { w.denied = false })
+	a, err = control.Ask(ctx, config.Socket, control.Request{Verb: control.Evaluate})
+	if err != nil || len(a.Status.Raised()) != 0 || a.Status.Source.Name != "ebpf" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, left := range []string{config.PIDFile, config.Socket} {
+		if _, err := os.Lstat(left); err == nil {
+			t.Errorf("%s was left", left)
+		}
+	}
+}
+
+func TestFailureToRecoverDoesNotStopTheDaemon(t *testing.T) {
+	w := &world{}
+	config := w.config(t)
+	config.Recover = func(context.Context) error { return errRefused }
+	ctx, stop := context.WithCancel(t.Context())
+	config.Notify = func(state string) {
+		if state == notifyReady {
+			stop()
+		}
+	}
+	if err := Run(ctx, config); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStalePIDFileIsTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "pid")
+	os.Mkdir(filepath.Dir(path), 0o755)
+	os.WriteFile(path, []byte("999999999\n"), 0o644)
+	p, err := lockPIDFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("pid file has %q", b)
+	}
+	p.release()
+}
+
+func TestCanaryIsARealProcess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if pid, err := runChild(ctx, self, "token"); err != nil || pid <= 0 {
+		t.Errorf("pid %d, %v", pid, err)
+	}
+	if _, err := runChild(ctx, "/bin/false", "token"); err == nil {
+		t.Error("a canary that fails was not noticed")
+	}
+	if _, err := runChild(ctx, "/nonexistent", "token"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, expected that it does not exist", err)
+	}
+}
+
+func TestLogIsOpenedAnewAndNotWrittenTwice(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "d.log")
+	other, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, reopen := NewLog(path, other, slog.LevelInfo)
+	log.Info("first")
+	os.Rename(path, path+".1")
+	if err := reopen(); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("second")
+	for name, want := range map[string][]string{path + ".1": {"first"}, path: {"second"}, other.Name(): {"first", "second"}} {
+		b, _ := os.ReadFile(name)
+		if strings.Count(string(b), "\n") != len(want) || !strings.Contains(string(b), want[0]) {
+			t.Errorf("%s has %q, expected %q", name, b, want)
+		}
+	}
+	if st, _ := os.Stat(path); st.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, expected 0640", st.Mode())
+	}
+	same, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, _ = NewLog(path, same, slog.LevelInfo)
+	log.Info("third")
+	if b, _ := os.ReadFile(path); strings.Count(string(b), "third") != 1 {
+		t.Errorf("%q, expected the third line once", b)
+	}
+	log, _ = NewLog(filepath.Join(dir, "none", "d.log"), other, slog.LevelInfo)
+	log.Info("fourth")
+	if b, _ := os.ReadFile(other.Name()); !strings.Contains(string(b), "cannot be opened") || !strings.Contains(string(b), "fourth") {
+		t.Errorf("stderr has %q", b)
+	}
+}

@@ -1,0 +1,196 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
+)
+
+// world is a recorded host: what the connector finds, and what it does to it.
+type world struct {
+	mu sync.Mutex
+
+	denied    bool // fault 19 is there
+	unknown   bool // nobody can tell whether it is
+	monitored bool // the policy has a monitoring switch on
+	blind     int  // so many sources, from now on, deliver no events
+	openErr   error
+	logErr    error
+
+	evaluations int
+	opened      []*recordedSource
+	logged      int
+	told        []string // by sd_notify
+	followed    []string
+}
+
+func (w *world) set(change func(*world)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+// read gives one value of the world.
+func read[T any](w *world, value func(*world) T) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return value(w)
+}
+
+func (w *world) gather(context.Context) *health.Facts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.evaluations++
+	f := &health.Facts{Connector: host.Connectors[0], Found: true}
+	f.Host.Kernel = host.Read(host.Kernel{Release: "6.1.0-test"}, "recorded")
+	f.Policy = host.Read(policy.Policy{MonitorFiles: w.monitored}, policy.Path)
+	return f
+}
+
+func (w *world) check(*health.Facts) []fault.Finding {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := fault.Finding{ID: 19, State: fault.Clear, Severity: fault.Critical, Reason: fault.Text{EN: "the rule holds"}}
+	if w.denied {
+		f.State, f.Reason = fault.Raised, fault.Text{EN: "the rule does not hold"}
+		f.Evidence = []fault.Evidence{{What: "rule", Read: "denied", From: "recorded", Expected: "allowed"}}
+	}
+	if w.unknown {
+		f.State, f.Reason = fault.Unknown, fault.Text{EN: "access cannot be read"}
+	}
+	return []fault.Finding{{ID: 5, State: fault.Clear, Severity: fault.Minor}, f}
+}
+
+func (w *world) choose(f *health.Facts) monitor.Choice {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return monitor.Choose(monitor.Inputs{
+		Wanted: f.Policy.Value.MonitorFiles,
+		BPF:    monitor.Support{Known: true, Yes: !w.denied, Reason: "fault 19"},
+	})
+}
+
+func (w *world) open(context.Context, monitor.SourceName) (monitor.Source, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.openErr != nil {
+		return nil, w.openErr
+	}
+	s := &recordedSource{blind: w.blind > 0, events: make(chan *monitor.Event), closed: make(chan struct{}), fail: make(chan error, 1)}
+	if s.blind {
+		w.blind--
+	}
+	w.opened = append(w.opened, s)
+	return s, nil
+}
+
+// child is the canary's process: its exec is seen by the source that is open.
+func (w *world) child(ctx context.Context, token string) (int, error) {
+	s := read(w, func(w *world) *recordedSource { return w.opened[len(w.opened)-1] })
+	const pid = 4711
+	s.deliver(ctx, &monitor.Event{Kind: monitor.Exec, Args: []string{"ampdaemon", "canary", token}, Process: monitor.Process{PID: pid, PPID: uint32(os.Getpid())}})
+	return pid, nil
+}
+
+// recordedSource delivers what the test tells it to.
+type recordedSource struct {
+	blind   bool
+	events  chan *monitor.Event
+	closed  chan struct{}
+	once    sync.Once
+	fail    chan error
+	mu      sync.Mutex
+	handled uint64
+}
+
+func (s *recordedSource) deliver(ctx context.Context, e *monitor.Event) {
+	if s.blind {
+		return
+	}
+	select {
+	case s.events <- e:
+	case <-s.closed:
+	case <-ctx.Done():
+	}
+}
+
+func (s *recordedSource) Name() monitor.SourceName { return monitor.EBPFKernelBTF }
+
+func (s *recordedSource) Run(ctx context.Context, handle func(*monitor.Event)) error {
+	for {
+		select {
+		case e := <-s.events:
+			handle(e)
+			s.mu.Lock()
+			s.handled++
+			s.mu.Unlock()
+		case err := <-s.fail:
+			return err
+		case <-s.closed:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *recordedSource) Loss() (monitor.Loss, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return monitor.Loss{Handled: s.handled, Lost: 1}, nil
+}
+
+func (s *recordedSource) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+func (s *recordedSource) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// recordedLog counts.
+type recordedLog struct{ w *world }
+
+func (l recordedLog) Append(*monitor.Event) error {
+	l.w.set(func(w *world) { w.logged++ })
+	return nil
+}
+func (recordedLog) Dropped() uint64 { return 0 }
+func (recordedLog) Close() error    { return nil }
+
+// config is a connector on a recorded host, with its files in a folder of the test.
+func (w *world) config(t *testing.T) Config {
+	dir := t.TempDir()
+	return Config{
+		Version: "test", Log: slog.New(slog.DiscardHandler),
+		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"),
+		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, RunChild: w.child,
+		OpenLog: func(string, int64) (EventLog, error) {
+			return recordedLog{w}, read(w, func(w *world) error { return w.logErr })
+		},
+		Watch: func(context.Context, func(string)) (func([]string), error) {
+			return func(paths []string) { w.set(func(w *world) { w.followed = paths }) }, nil
+		},
+		WatchPolicy: func(ctx context.Context, changed func()) error { <-ctx.Done(); return nil },
+		Recover:     func(context.Context) error { return nil },
+		Notify:      func(state string) { w.set(func(w *world) { w.told = append(w.told, state) }) },
+	}.withDefaults()
+}
+
+var errRefused = errors.New("operation not permitted")

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ampconnector/amp/installer"
+)
+
+// serviceCommands are what a person can do to the service with one command on every host, with systemd and without.
+var serviceCommands = []struct {
+	use, short string
+	do         installer.ServiceCommand
+}{
+	{"start", "Start the daemon, through systemd where it runs", installer.StartService},
+	{"stop", "Stop the daemon", installer.StopService},
+	{"restart", "Stop the daemon, if it runs, and start it", installer.RestartService},
+}
+
+// lockWait is how long a person waits for another program of ours that is changing the host.
+const lockWait = 30 * time.Second
+
+func service(makeHost func(*cobra.Command) *installer.Host, s struct {
+	use, short string
+	do         installer.ServiceCommand
+},
+) *cobra.Command {
+	return &cobra.Command{
+		Use: s.use, Short: s.short, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := needRoot(); err != nil {
+				return err
+			}
+			h := makeHost(c)
+			lock, err := installer.Acquire(c.Context(), h, "amp-install "+s.use, lockWait)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errWork, err)
+			}
+			defer lock.Release()
+			left, err := installer.RunService(c.Context(), h, s.do)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errWork, err)
+			}
+			if left != "" {
+				fmt.Fprintln(c.OutOrStdout(), left)
+				return errFailed
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ampconnector/amp/remediate"
+)
+
+// version is set by the linker in packages.
+var version = "devel"
+
+const long = `amp-remediate diagnoses and mends the numbered faults of the Secure Endpoint connector.
+
+Without arguments it checks every fault, one line each. With fault numbers, or "all", it
+shows the diagnosis and the plan, asks, applies the plan step by step, and proves the result.
+
+Exit codes: 0 gone, or was never there; 1 still there, or not known to be gone; 2 usage or bad
+input; 3 the rest waits for a person; 4 changes need root; check: 5 none seen, but some unknown.`
+
+const example = `  amp-remediate                           check every fault
+  amp-remediate check 19                  diagnose fault 19, with the evidence
+  amp-remediate 19                        mend fault 19
+  amp-remediate all --yes                 mend whatever is there, without asking
+  amp-remediate 5 --dry-run -o json       what would be done, for programs
+  amp-remediate explain 5                 what fault 5 is
+  amp-remediate check --root /mnt/image   inspect an image; nothing in it is changed`
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "amp-remediate [N...|all]", Short: "Diagnose and mend the connector's faults", Long: long, Example: example,
+		Args:          cobra.ArbitraryArgs, // fault numbers, which are no subcommands
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return c.settings() },
+		RunE:              c.remedy,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	shared := root.PersistentFlags()
+	shared.StringVarP(&c.output, "output", "o", "text", "text or json")
+	shared.StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
+	shared.StringVar(&c.tool.Root, "root", "", "inspect the image mounted at this directory; it is never changed")
+	shared.StringVar(&c.tool.Kernel, "kernel", "", "judge this kernel release instead of the running one, or choose one of an image's")
+	own := root.Flags()
+	own.BoolVarP(&c.tool.DryRun, "dry-run", "n", false, "show diagnosis and plan, change nothing")
+	own.BoolVarP(&c.tool.Yes, "yes", "y", false, "apply the plan without asking")
+	own.BoolVar(&c.policy, "print-policy", false, "with 19: print the source of the SELinux policy module and the commands that load it")
+	root.AddCommand(c.checkCommand(), c.explainCommand(), c.versionCommand())
+	return root
+}
+
+// remedy mends what is named; nothing named is a check.
+func (c *command) remedy(cmd *cobra.Command, args []string) error {
+	s, err := remediate.Select(args)
+	switch {
+	case err != nil:
+		return err
+	case c.policy:
+		c.code = c.tool.PrintPolicy(cmd.Context(), s)
+	case len(args) > 0:
+		c.code = c.tool.Remedy(cmd.Context(), s)
+	case c.tool.DryRun || c.tool.Yes:
+		return errors.New("--dry-run and --yes stand with fault numbers, or all")
+	default:
+		c.code = c.tool.Check(cmd.Context(), s)
+	}
+	return nil
+}
+
+func (c *command) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check [N...]", Short: "Diagnose every fault, or those named with the evidence; change nothing",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := remediate.Select(args)
+			if err != nil {
+				return err
+			}
+			c.code = c.tool.Check(cmd.Context(), s)
+			return nil
+		},
+	}
+}
+
+func (c *command) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "explain N", Short: "Tell what a fault is, how it is detected, and what the remedy does",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s, err := remediate.Select(args)
+			if err != nil {
+				return err
+			}
+			if s.All {
+				return errors.New("explain takes one fault number")
+			}
+			c.code = c.tool.Explain(s.IDs[0])
+			return nil
+		},
+	}
+}
+
+func (c *command) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "amp-remediate %s%s\n", version, revision())
+		},
+	}
+}
+
+// revision is the commit that the program was built from, where the build recorded it.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return " (" + s.Value[:12] + ")"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+)
+
+const long = `ampcli shows what the connector on this host does.
+
+Exit codes: 0 done; 1 the daemon is not running, or something could not be read; 2 usage;
+4 the event log may only be read by root.`
+
+// patience is how long the daemon may take to answer.
+const patience = 10 * time.Second
+
+// command is the command line, with what it reads.
+type command struct {
+	socket, ledger, events string
+	out                    io.Writer
+	getenv                 func(string) string
+
+	output string
+	lang   string
+
+	language fault.Language
+}
+
+// Errors that are told by the exit status.
+var (
+	errUsage      = errors.New("usage")
+	errNotRunning = errors.New("the daemon is not running") // and the output has said so
+)
+
+// exitCode is the exit status for an error.
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, errUsage):
+		return 2
+	case errors.Is(err, fs.ErrPermission):
+		return 4
+	}
+	return 1
+}
+
+// silent errors have been told already.
+func (c *command) silent(err error) bool {
+	return err == errNotRunning || errors.Is(err, syscall.EPIPE)
+}
+
+// usage marks errors of the command line, which cobra makes, by what it had not begun to do.
+func (c *command) execute(ctx context.Context, args []string) error {
+	began := false
+	root := c.root(&began)
+	root.SetArgs(args)
+	root.SetOut(c.out)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !began {
+		return fmt.Errorf("%w: %w; see ampcli --help", errUsage, err)
+	}
+	return err
+}
+
+func (c *command) root(began *bool) *cobra.Command {
+	root := &cobra.Command{
+		Use: "ampcli", Short: "Show what the connector does", Long: long, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			err := c.settings()
+			*began = err == nil
+			return err
+		},
+		RunE: func(r *cobra.Command, _ []string) error { return r.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
+	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
+	root.AddCommand(c.status(), c.faults(), c.eventsCommand(), c.versionCommand())
+	return root
+}
+
+func (c *command) settings() (err error) {
+	if c.output != "text" && c.output != "json" {
+		return fmt.Errorf("--output %q: expected text or json", c.output)
+	}
+	c.language, err = fault.PickLanguage(c.lang, c.getenv)
+	return err
+}
+
+func (c *command) status() *cobra.Command {
+	var verbose bool
+	s := &cobra.Command{
+		Use: "status", Short: "Show the connector's status, and its faults with what to do", Args: cobra.NoArgs,
+		RunE: func(r *cobra.Command, _ []string) error {
+			s, err := c.ask(r.Context())
+			if err != nil {
+				return err
+			}
+			if c.output == "json" {
+				err = c.json(s)
+			} else {
+				err = control.Text{Language: c.language, Verbose: verbose}.WriteStatus(c.out, s)
+			}
+			return orNotRunning(err, s)
+		},
+	}
+	s.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the evidence too, and the faults that are not raised")
+	return s
+}
+
+func (c *command) faults() *cobra.Command {
+	var verbose, history bool
+	f := &cobra.Command{
+		Use: "faults", Short: "List every fault with its state", Args: cobra.NoArgs,
+		RunE: func(r *cobra.Command, _ []string) error {
+			if history {
+				return c.history()
+			}
+			s, err := c.ask(r.Context())
+			if err != nil {
+				return err
+			}
+			if c.output == "json" {
+				err = c.json(map[string]any{"faults": s.Faults})
+			} else {
+				err = control.Text{Language: c.language, Verbose: verbose}.WriteFaults(c.out, s)
+			}
+			return orNotRunning(err, s)
+		},
+	}
+	f.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the evidence too")
+	f.Flags().BoolVar(&history, "history", false, "list instead what was raised and cleared, and when")
+	return f
+}
+
+func (c *command) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of this program", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if c.output == "json" {
+				return c.json(map[string]string{"version": version})
+			}
+			_, err := fmt.Fprintln(c.out, "ampcli", version)
+			return err
+		},
+	}
+}
+
+// ask gets the status from the daemon, or from the ledger where no daemon answers.
+func (c *command) ask(ctx context.Context) (control.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	a, err := control.Ask(ctx, c.socket, control.Request{Verb: control.ReadStatus})
+	if err == nil {
+		return *a.Status, nil
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return control.Status{}, err
+	}
+	snapshot, err := fault.ReadLedger(c.ledger)
+	return control.NotRunning(snapshot, c.ledger, err), nil
+}
+
+func orNotRunning(err error, s control.Status) error {
+	if err == nil && !s.Running {
+		return errNotRunning
+	}
+	return err
+}
+
+func (c *command) history() error {
+	snapshot, err := fault.ReadLedger(c.ledger)
+	if err != nil {
+		return err
+	}
+	if c.output == "json" {
+		return c.json(map[string]any{"history": snapshot.History})
+	}
+	return control.Text{Language: c.language}.WriteHistory(c.out, snapshot.History)
+}
+
+func (c *command) json(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

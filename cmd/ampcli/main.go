@@ -1,0 +1,34 @@
+// Command ampcli shows what the connector does: its status, its faults, its events.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	c := command{
+		socket: control.Socket, ledger: fault.LedgerPath, events: monitor.LogPath,
+		out: os.Stdout, getenv: os.Getenv,
+	}
+	err := c.execute(ctx, os.Args[1:])
+	stop()
+	if err != nil && c.silent(err) {
+		os.Exit(exitCode(err))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ampcli:", err)
+		os.Exit(exitCode(err))
+	}
+}

@@ -62,7 +62,7 @@ func readBTFHeader(path string) (size int64, header []byte, err error) {
 	return fi.Size(), header, nil
 }
 
-// checkBTFHeader checks that the parts which the header names lie within the file. Parsing the whole, 5 MB, costs 30 ms and is left
+// checkBTFHeader checks that the parts which the header names lie within the file. Parsing the whole, 5 MB, costs tens of milliseconds and is left
 // to who uses it.
 func checkBTFHeader(size int64, b []byte) error {
 	u32 := func(at int) int64 { return int64(binary.NativeEndian.Uint32(b[at:])) }

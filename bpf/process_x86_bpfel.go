@@ -16,14 +16,16 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	processMapEvents      = "events"
-	processMapLost        = "lost"
-	processMapScratch     = "scratch"
-	processProgAmpExec    = "amp_exec"
-	processProgAmpExit    = "amp_exit"
-	processVarKeepCpu     = "keep_cpu"
-	processVarReaderWaits = "reader_waits"
-	processVarWakeupBytes = "wakeup_bytes"
+	processMapCounts         = "counts"
+	processMapEvents         = "events"
+	processMapMarks          = "marks"
+	processMapScratch        = "scratch"
+	processProgAmpExec       = "amp_exec"
+	processProgAmpExecSecond = "amp_exec_second"
+	processProgAmpExit       = "amp_exit"
+	processProgAmpExitSecond = "amp_exit_second"
+	processVarReaderWaits    = "reader_waits"
+	processVarWakeupBytes    = "wakeup_bytes"
 )
 
 // loadProcess returns the embedded CollectionSpec for process.
@@ -68,16 +70,19 @@ type processSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processProgramSpecs struct {
-	AmpExec *ebpf.ProgramSpec `ebpf:"amp_exec"`
-	AmpExit *ebpf.ProgramSpec `ebpf:"amp_exit"`
+	AmpExec       *ebpf.ProgramSpec `ebpf:"amp_exec"`
+	AmpExecSecond *ebpf.ProgramSpec `ebpf:"amp_exec_second"`
+	AmpExit       *ebpf.ProgramSpec `ebpf:"amp_exit"`
+	AmpExitSecond *ebpf.ProgramSpec `ebpf:"amp_exit_second"`
 }
 
 // processMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processMapSpecs struct {
+	Counts  *ebpf.MapSpec `ebpf:"counts"`
 	Events  *ebpf.MapSpec `ebpf:"events"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
+	Marks   *ebpf.MapSpec `ebpf:"marks"`
 	Scratch *ebpf.MapSpec `ebpf:"scratch"`
 }
 
@@ -85,7 +90,6 @@ type processMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processVariableSpecs struct {
-	KeepCpu     *ebpf.VariableSpec `ebpf:"keep_cpu"`
 	ReaderWaits *ebpf.VariableSpec `ebpf:"reader_waits"`
 	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -110,15 +114,17 @@ func (o *processObjects) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processMaps struct {
+	Counts  *ebpf.Map `ebpf:"counts"`
 	Events  *ebpf.Map `ebpf:"events"`
-	Lost    *ebpf.Map `ebpf:"lost"`
+	Marks   *ebpf.Map `ebpf:"marks"`
 	Scratch *ebpf.Map `ebpf:"scratch"`
 }
 
 func (m *processMaps) Close() error {
 	return _ProcessClose(
+		m.Counts,
 		m.Events,
-		m.Lost,
+		m.Marks,
 		m.Scratch,
 	)
 }
@@ -127,7 +133,6 @@ func (m *processMaps) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processVariables struct {
-	KeepCpu     *ebpf.Variable `ebpf:"keep_cpu"`
 	ReaderWaits *ebpf.Variable `ebpf:"reader_waits"`
 	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -136,14 +141,18 @@ type processVariables struct {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processPrograms struct {
-	AmpExec *ebpf.Program `ebpf:"amp_exec"`
-	AmpExit *ebpf.Program `ebpf:"amp_exit"`
+	AmpExec       *ebpf.Program `ebpf:"amp_exec"`
+	AmpExecSecond *ebpf.Program `ebpf:"amp_exec_second"`
+	AmpExit       *ebpf.Program `ebpf:"amp_exit"`
+	AmpExitSecond *ebpf.Program `ebpf:"amp_exit_second"`
 }
 
 func (p *processPrograms) Close() error {
 	return _ProcessClose(
 		p.AmpExec,
+		p.AmpExecSecond,
 		p.AmpExit,
+		p.AmpExitSecond,
 	)
 }
 

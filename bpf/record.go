@@ -35,6 +35,12 @@ const (
 	commSize    = 16
 )
 
+// enum amp_kind.
+const (
+	kindExec = 1
+	kindExit = 2
+)
+
 // enum amp_flag.
 const (
 	flagPathTruncated = 1 << iota
@@ -72,10 +78,10 @@ func (d *decoder) decode(b []byte) (*monitor.Event, error) {
 	}
 	tail := b[recordSize:]
 	d.fill(b)
-	switch kind := b[offKind]; kind {
-	case uint8(monitor.Exec):
+	switch b[offKind] {
+	case kindExec:
 		d.exec(tail[:path:path], tail[path:int(path)+int(args)])
-	case uint8(monitor.Exit):
+	case kindExit:
 		d.exit(u32(b, offStatus))
 	default:
 		return nil, errUnknownKind
@@ -89,7 +95,6 @@ func (d *decoder) fill(b []byte) {
 	d.flags, d.start, d.inode = u16(b, offFlags), u64(b, offStart), u64(b, offInode)
 	d.clock.follow(now)
 	d.event = monitor.Event{
-		Kind: monitor.Kind(b[offKind]),
 		Time: d.clock.at(now),
 		Process: monitor.Process{
 			PID:       u32(b, offPID),
@@ -105,6 +110,7 @@ func (d *decoder) fill(b []byte) {
 }
 
 func (d *decoder) exec(path, args []byte) {
+	d.event.Kind = monitor.Exec
 	d.event.Path = view(path)
 	d.event.ArgsTruncated = d.flags&flagArgsTruncated != 0
 	d.args = d.args[:0]
@@ -121,6 +127,7 @@ func (d *decoder) exec(path, args []byte) {
 
 // exit reads a status as wait(2) gives it: the signal in the low 7 bits, "core dumped" above it, else the exit status.
 func (d *decoder) exit(status uint32) {
+	d.event.Kind = monitor.Exit
 	if sig := int(status & 0x7f); sig != 0 {
 		d.event.Signal = sig
 		d.event.ExitCode = -1

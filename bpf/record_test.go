@@ -222,3 +222,17 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a record", n)
 	}
 }
+
+// What the reader makes of records, without a kernel.
+func TestTake(t *testing.T) {
+	var got []monitor.Event
+	r := run{source: &source{}, handle: func(e *monitor.Event) { got = append(got, e.Clone()) }, decoder: decoder{clock: fixedClock()}}
+	r.take(wire{version: 1, kind: kindExit, flags: flagThreads, status: 9}.bytes())
+	r.take(wire{version: 1, kind: kindExit, status: 9}.bytes()) // the same exit, seen by another thread
+	r.take(wire{version: 1, kind: 77}.bytes())
+	r.take(wire{version: 2, kind: kindExit}.bytes())
+	r.take(nil)
+	if len(got) != 1 || got[0].Signal != 9 || r.handled.Load() != 1 || r.damaged.Load() != 2 {
+		t.Errorf("handled %d, damaged %d, events %+v, expected 1, 2 and one exit", r.handled.Load(), r.damaged.Load(), got)
+	}
+}

@@ -88,10 +88,17 @@ func open(ctx context.Context, o options) (*source, error) {
 }
 
 func (s *source) load(o options) error {
-	err := s.loadObjects(o, true)
-	if err != nil && s.loadObjects(o, false) == nil {
-		err = nil
+	spec, err := loadProcess()
+	if err != nil {
+		return err
 	}
+	spec.Maps[processMapEvents].MaxEntries = o.ring
+	if err := spec.Variables[processVarWakeupBytes].Set(uint64(o.ring / wakeupPart)); err != nil {
+		return err
+	}
+	err = withMemlock(func() error {
+		return spec.LoadAndAssign(&s.objects, &ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: o.types}})
+	})
 	if err != nil {
 		return fmt.Errorf("load eBPF programs: %w", brief(err))
 	}
@@ -101,26 +108,6 @@ func (s *source) load(o options) error {
 		return fmt.Errorf("open the ring of events: %w", err)
 	}
 	return nil
-}
-
-// loadObjects loads the programs, which keep the CPU while they run or do not; see programs/process.c.
-func (s *source) loadObjects(o options, keepCPU bool) error {
-	spec, err := loadProcess()
-	if err != nil {
-		return err
-	}
-	spec.Maps[processMapEvents].MaxEntries = o.ring
-	if err := spec.Variables[processVarWakeupBytes].Set(uint64(o.ring / wakeupPart)); err != nil {
-		return err
-	}
-	if !keepCPU {
-		if err := spec.Variables[processVarKeepCpu].Set(uint8(0)); err != nil {
-			return err
-		}
-	}
-	return withMemlock(func() error {
-		return spec.LoadAndAssign(&s.objects, &ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: o.types}})
-	})
 }
 
 func ringSize() uint32 {
@@ -136,12 +123,15 @@ func ringSize() uint32 {
 }
 
 func (s *source) attach() error {
+	// The kernel calls the programs of a tracepoint in the order in which they were attached, and the second must come second.
 	for _, p := range []struct {
 		tracepoint string
 		program    *ebpf.Program
 	}{
 		{"sched_process_exec", s.objects.AmpExec},
+		{"sched_process_exec", s.objects.AmpExecSecond},
 		{"sched_process_exit", s.objects.AmpExit},
+		{"sched_process_exit", s.objects.AmpExitSecond},
 	} {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.tracepoint, Program: p.program})
 		if err != nil {
@@ -288,8 +278,8 @@ func (r *run) take(b []byte) {
 	r.handle(e)
 }
 
-// Loss implements monitor.Source. Lost are records that found the ring full, events during which a program could not run because it
-// was running on that CPU already, and records that could not be decoded.
+// Loss implements monitor.Source. Lost are records that found the ring full, records that could not be decoded, and events for which
+// the kernel ran neither of the two programs.
 func (s *source) Loss() (monitor.Loss, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,19 +293,43 @@ func (s *source) Loss() (monitor.Loss, error) {
 
 func (s *source) loss() (monitor.Loss, error) {
 	loss := monitor.Loss{Handled: s.handled.Load(), Lost: s.damaged.Load()}
-	var counts []uint64
-	if err := s.objects.Lost.Lookup(uint32(0), &counts); err != nil {
-		return loss, fmt.Errorf("read the count of lost events: %w", err)
+	full, err := s.count(countLost)
+	if err != nil {
+		return loss, err
 	}
-	for _, n := range counts {
-		loss.Lost += n
+	taken, err := s.count(countTaken)
+	if err != nil {
+		return loss, err
 	}
+	missed := uint64(0)
 	for _, p := range []*ebpf.Program{s.objects.AmpExec, s.objects.AmpExit} {
 		if st, err := p.Stats(); err == nil { // kernels before 5.12 do not count
-			loss.Lost += st.RecursionMisses
+			missed += st.RecursionMisses
 		}
 	}
+	loss.Lost += full
+	if missed > taken { // the counts are not read at the same moment
+		loss.Lost += missed - taken
+	}
 	return loss, nil
+}
+
+// Keys of the map counts, programs/process.c.
+const (
+	countLost uint32 = iota
+	countTaken
+)
+
+// count adds up what the CPUs counted.
+func (s *source) count(key uint32) (sum uint64, err error) {
+	var byCPU []uint64
+	if err := s.objects.Counts.Lookup(key, &byCPU); err != nil {
+		return 0, fmt.Errorf("read the counts of events: %w", err)
+	}
+	for _, n := range byCPU {
+		sum += n
+	}
+	return sum, nil
 }
 
 // Close implements monitor.Source.

@@ -3,6 +3,7 @@ package bpf
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -415,6 +416,19 @@ func (w *watch) bursts() (execs, exits int) {
 	return execs, exits
 }
 
+// why tells losses apart.
+func (w *watch) why() string {
+	full, _ := w.count(countLost)
+	taken, _ := w.count(countTaken)
+	s := fmt.Sprintf("ring full: %d, damaged: %d, taken by a second program: %d", full, w.damaged.Load(), taken)
+	for _, p := range []*ebpf.Program{w.objects.AmpExec, w.objects.AmpExecSecond, w.objects.AmpExit, w.objects.AmpExitSecond} {
+		if st, err := p.Stats(); err == nil {
+			s += fmt.Sprintf(", %s was running already: %d", p, st.RecursionMisses)
+		}
+	}
+	return s
+}
+
 func TestBurstIsSeen(t *testing.T) {
 	w := startWatch(t, options{})
 	n := 5000
@@ -428,7 +442,7 @@ func TestBurstIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	execs, exits := w.bursts()
-	t.Logf("%d execs and %d exits of %d; %+v", execs, exits, n, loss)
+	t.Logf("%d execs and %d exits of %d; %+v (%s)", execs, exits, n, loss, w.why())
 	if execs != n || exits != n || loss.Lost != 0 {
 		t.Errorf("%d execs and %d exits of %d, %d lost", execs, exits, n, loss.Lost)
 	}
@@ -478,7 +492,10 @@ func BenchmarkExec(b *testing.B) {
 	}
 	defer stats.Close()
 	burst(b, max(b.N, 4))
-	for name, p := range map[string]*ebpf.Program{"exec": w.objects.AmpExec, "exit": w.objects.AmpExit} {
+	for name, p := range map[string]*ebpf.Program{
+		"exec": w.objects.AmpExec, "exec-second": w.objects.AmpExecSecond,
+		"exit": w.objects.AmpExit, "exit-second": w.objects.AmpExitSecond,
+	} {
 		st, err := p.Stats()
 		if err != nil {
 			b.Fatal(err)

@@ -22,6 +22,7 @@ typedef __u32 __wsum;
 
 /* Numbers of the bpf(2) interface; they never change. */
 enum {
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };

@@ -15,16 +15,49 @@ struct {
 	__uint(max_entries, 1 << 20); /* bytes; the loader sets it */
 } events SEC(".maps");
 
-/* Records that found the ring full, by CPU. */
+/* By CPU: records that found the ring full; events that a second program took. */
+enum {
+	LOST,
+	TAKEN,
+	COUNTS,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, COUNTS);
 	__type(key, __u32);
 	__type(value, __u64);
-} lost SEC(".maps");
+} counts SEC(".maps");
 
-/* Room to put an exec's record together. A path and arguments do not fit on the
- * stack, and bpf_ringbuf_reserve() takes constant sizes only. */
+/*
+ * The kernel leaves a program out while the same one is running on that CPU, and
+ * counts that as its recursion misses. Tracepoints used to run without
+ * preemption, so that it did not happen. In 7.2 a program can be preempted by
+ * another process that executes a file too (seen: 3 in 1000 in a small guest).
+ * Keeping the CPU with bpf_preempt_disable() does not help: giving it back
+ * is where the other process gets it, and the program is still running then.
+ *
+ * So each tracepoint has two programs. The first leaves a mark for its thread; the
+ * second, which the kernel calls after it, does the work if there is none. Marks
+ * are found by thread number. Should two threads ever meet in one place, an
+ * event is seen twice.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, __u32);
+} marks SEC(".maps");
+
+enum program {
+	FIRST,
+	SECOND,
+	PROGRAMS,
+};
+
+/* Room to put an exec's record together, for each program its own: a path and
+ * arguments do not fit on the stack, and bpf_ringbuf_reserve() takes constant
+ * sizes only. */
 struct exec_record {
 	struct amp_record head;
 	char tail[AMP_PATH_MAX + AMP_ARGS_MAX];
@@ -32,7 +65,7 @@ struct exec_record {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PROGRAMS);
 	__type(key, __u32);
 	__type(value, struct exec_record);
 } scratch SEC(".maps");
@@ -43,31 +76,6 @@ const volatile __u64 wakeup_bytes = 1 << 17;
 /* The reader sets it when it goes to sleep for long; the next record wakes it.
  * While it is 0 the reader looks at the ring by itself, every few ms. */
 volatile __u32 reader_waits = 0;
-
-/*
- * The kernel leaves an event out when the same program is already running on
- * that CPU. Up to 6.18 tracepoints run without preemption and that does not
- * happen; with 7.2 a program is preempted by another process's exec, and some
- * in a thousand were missed. So keep the CPU, where the kernel has the calls for
- * it (since 6.10). What is left is a few instructions long, and is counted.
- */
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
-/* The loader clears it for a kernel that does not let raw tracepoints do so. */
-const volatile __u8 keep_cpu = 1;
-
-static __always_inline void hold(void)
-{
-	if (keep_cpu && bpf_preempt_disable && bpf_preempt_enable)
-		bpf_preempt_disable();
-}
-
-static __always_inline void release(void)
-{
-	if (keep_cpu && bpf_preempt_disable && bpf_preempt_enable)
-		bpf_preempt_enable();
-}
 
 static __always_inline __u64 wakeup(void)
 {
@@ -80,13 +88,39 @@ static __always_inline __u64 wakeup(void)
 	return BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void count_lost(void)
+static __always_inline void count(__u32 what)
 {
-	__u32 zero = 0;
-	__u64 *count = bpf_map_lookup_elem(&lost, &zero);
+	__u64 *n = bpf_map_lookup_elem(&counts, &what);
 
-	if (count)
-		*count += 1;
+	if (n)
+		*n += 1;
+}
+
+/* Whether this program is the one to do the work. */
+static __always_inline int mine(enum program which)
+{
+	__u32 thread = bpf_get_current_pid_tgid();
+	__u32 place = thread & 8191;
+	__u32 *mark = bpf_map_lookup_elem(&marks, &place);
+
+	if (!mark)
+		return which == FIRST;
+	if (which == FIRST) {
+		*mark = thread;
+		return 1;
+	}
+	if (*mark == thread) {
+		*mark = 0;
+		return 0;
+	}
+	count(TAKEN);
+	return 1;
+}
+
+static __always_inline void emit(void *record, __u64 size)
+{
+	if (bpf_ringbuf_output(&events, record, size, wakeup()))
+		count(LOST);
 }
 
 /* What is the same for all kinds: who. leader is the process's first thread. */
@@ -118,22 +152,25 @@ static __always_inline int incomplete(const char *p)
 			       p[5] == 'f' && p[6] == 'd' && p[7] == '/');
 }
 
-static __always_inline void exec(struct task_struct *task, struct linux_binprm *bprm)
+static __always_inline void exec(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
-	const char *filename = BPF_CORE_READ(bprm, filename);
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	__u64 start = BPF_CORE_READ(mm, arg_start);
-	__u64 args = BPF_CORE_READ(mm, arg_end) - start;
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct linux_binprm *bprm = (struct linux_binprm *)ctx->args[2];
+	const char *filename;
 	struct exec_record *e;
+	struct mm_struct *mm;
+	__u32 key = which;
+	__u64 start, args, path;
 	__u16 flags = 0;
-	__u32 zero = 0;
-	__u64 path;
 
-	e = bpf_map_lookup_elem(&scratch, &zero);
+	if (!mine(which))
+		return;
+	e = bpf_map_lookup_elem(&scratch, &key);
 	if (!e)
 		return;
 
 	/* The helper's length counts the NUL; the arguments go over it. */
+	filename = BPF_CORE_READ(bprm, filename);
 	path = bpf_probe_read_kernel_str(e->tail, AMP_PATH_MAX, filename);
 	path -= 1;
 	if (path >= AMP_PATH_MAX) { /* an error's negative number is huge here */
@@ -150,6 +187,9 @@ static __always_inline void exec(struct task_struct *task, struct linux_binprm *
 	else if (incomplete(e->tail))
 		e->head.inode = BPF_CORE_READ(bprm, file, f_inode, i_ino);
 
+	mm = BPF_CORE_READ(task, mm);
+	start = BPF_CORE_READ(mm, arg_start);
+	args = BPF_CORE_READ(mm, arg_end) - start;
 	if (args > AMP_ARGS_MAX) {
 		args = AMP_ARGS_MAX;
 		flags |= AMP_ARGS_TRUNCATED;
@@ -166,56 +206,64 @@ static __always_inline void exec(struct task_struct *task, struct linux_binprm *
 	e->head.status = 0;
 	e->head.path_size = path;
 	e->head.args_size = args;
-	if (bpf_ringbuf_output(&events, e, sizeof(e->head) + path + args, wakeup()))
-		count_lost();
+	emit(e, sizeof(e->head) + path + args);
 }
 
 SEC("raw_tracepoint/sched_process_exec")
 int amp_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	hold();
-	exec((struct task_struct *)ctx->args[0], (struct linux_binprm *)ctx->args[2]);
-	release();
+	exec(ctx, FIRST);
 	return 0;
 }
 
-static __always_inline void exited(struct task_struct *task)
+SEC("raw_tracepoint/sched_process_exec")
+int amp_exec_second(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct signal_struct *sig = BPF_CORE_READ(task, signal);
-	struct task_struct *leader;
-	struct amp_record *r;
+	exec(ctx, SECOND);
+	return 0;
+}
 
+static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum program which)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct amp_record r = {};
+	struct task_struct *leader;
+	struct signal_struct *sig;
+
+	if (!mine(which))
+		return;
 	/* The kernel counted this thread out just before. */
+	sig = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(sig, live.counter) != 0)
 		return;
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return;
-	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-	if (!r) {
-		count_lost();
-		return;
-	}
 	leader = BPF_CORE_READ(task, group_leader);
-	fill(r, task, leader);
-	r->size = sizeof(*r);
-	r->kind = AMP_EXIT;
-	r->flags = BPF_CORE_READ(sig, nr_threads) > 1 ? AMP_THREADS : 0;
-	r->inode = 0;
-	r->path_size = 0;
-	r->args_size = 0;
+	fill(&r, task, leader);
+	r.size = sizeof(r);
+	r.kind = AMP_EXIT;
+	if (BPF_CORE_READ(sig, nr_threads) > 1)
+		r.flags = AMP_THREADS;
 	/* As wait_task_zombie() has it. */
 	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
-		r->status = BPF_CORE_READ(sig, group_exit_code);
+		r.status = BPF_CORE_READ(sig, group_exit_code);
 	else
-		r->status = BPF_CORE_READ(leader, exit_code);
-	bpf_ringbuf_submit(r, wakeup());
+		r.status = BPF_CORE_READ(leader, exit_code);
+	/* Not reserved and filled in place: a reader waits for a reserved record,
+	 * and this program may have to wait for the CPU in between. */
+	emit(&r, sizeof(r));
 }
 
 SEC("raw_tracepoint/sched_process_exit")
 int amp_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	hold();
-	exited((struct task_struct *)ctx->args[0]);
-	release();
+	exited(ctx, FIRST);
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_exit")
+int amp_exit_second(struct bpf_raw_tracepoint_args *ctx)
+{
+	exited(ctx, SECOND);
 	return 0;
 }

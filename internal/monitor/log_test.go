@@ -209,6 +209,9 @@ func TestLogFullDisk(t *testing.T) {
 	if !errors.Is(failed, unix.ENOSPC) {
 		t.Errorf("error %v, expected ENOSPC", failed)
 	}
+	if b, err := os.ReadFile(path); err != nil || len(b) == 0 || b[len(b)-1] != '\n' {
+		t.Errorf("%d bytes (error %v), expected whole lines only", len(b), err)
+	}
 	got := pids(t, path)
 	if n := uint64(len(got)) + l.Dropped(); n != events {
 		t.Errorf("%d written + %d dropped = %d, expected %d", len(got), l.Dropped(), n, events)

@@ -279,9 +279,10 @@ func TestHistoryAndEvidenceAreBounded(t *testing.T) {
 			f = finding(19, Clear)
 		}
 		f.Reason.EN = strings.Repeat("<", 4000)
-		if _, err := l.Settle(start.Add(time.Duration(i)*time.Second), []Finding{f}); err != nil {
-			t.Fatal(err)
-		}
+		l.apply(start.Add(time.Duration(i)*time.Second), []Finding{f}, func(Fault) time.Duration { return 0 })
+	}
+	if _, err := l.Settle(start.Add(time.Hour), []Finding{finding(5, Clear)}); err != nil {
+		t.Fatal(err)
 	}
 	s, err := ReadLedger(path)
 	if err != nil || len(s.Raised()) != 1 {

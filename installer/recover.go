@@ -2,6 +2,7 @@ package installer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -28,4 +29,15 @@ func Recover(ctx context.Context, h *Host) ([]string, error) {
 		undone = append(undone, j.Title)
 	}
 	return undone, removeJournal(h)
+}
+
+// RecoverUnheld is Recover for a program that starts: it takes the lock for it. Where another program holds the lock it does nothing and
+// the error is ErrLocked: that program has recovered first itself, and may be changing the host right now.
+func RecoverUnheld(ctx context.Context, h *Host, program string) ([]string, error) {
+	lock, err := Acquire(ctx, h, program, 0)
+	if err != nil {
+		return nil, err
+	}
+	undone, err := Recover(ctx, h)
+	return undone, errors.Join(err, lock.Release())
 }

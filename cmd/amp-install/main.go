@@ -75,7 +75,7 @@ func command(in io.Reader) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log every command that is run, with its output")
 	makeHost := func(c *cobra.Command) *installer.Host { return newHost(c.ErrOrStderr(), verbose) }
-	root.AddCommand(doctor(makeHost), purge(makeHost, in))
+	root.AddCommand(doctor(makeHost), purge(makeHost, in), recoverCommand(makeHost))
 	for _, s := range serviceCommands {
 		root.AddCommand(service(makeHost, s))
 	}

@@ -151,3 +151,23 @@ func TestLogIsOpenedAnewAndNotWrittenTwice(t *testing.T) {
 		t.Errorf("stderr has %q", b)
 	}
 }
+
+func TestPIDFileThatWasRemovedIsNotTheOneThatIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !stillNamed(f, path) {
+		t.Error("the file that is named was not known")
+	}
+	os.Remove(path)
+	if stillNamed(f, path) {
+		t.Error("a removed file was taken for the one that is named")
+	}
+	os.WriteFile(path, nil, 0o644)
+	if stillNamed(f, path) {
+		t.Error("a file that took the name was taken for the one that was opened")
+	}
+}

@@ -170,8 +170,12 @@ func (s *Service) Undo(ctx context.Context, h *Host) error {
 	switch {
 	case s.Action == enable && st.enabled && !s.WasEnabled:
 		return s.systemctl(ctx, h, "disable")
-	case s.Action == start && st.active && !s.WasActive:
-		return s.stop(ctx, h)
+	case s.Action == start:
+		// Under systemd a unit that starts stays so: the start at boot may be what runs this undo, as its ExecStartPre.
+		if st.plain && !s.WasActive {
+			return stopProcess(ctx, h)
+		}
+		return nil
 	case s.Action == StopAndDisable && !st.enabled && s.WasEnabled:
 		if err := s.systemctl(ctx, h, "enable"); err != nil {
 			return err

@@ -2,6 +2,7 @@ package installer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -175,14 +176,35 @@ func offline() string {
 	return ""
 }
 
-// chrooted reports whether / differs from the root of process 1, the way systemd tells (running_in_chroot).
+// chrooted reports whether / differs from the root of process 1, the way systemd tells (running_in_chroot). Where that process
+// may not be looked at, as in some containers, the own mounts tell.
 func chrooted() (bool, error) {
 	var own, init syscall.Stat_t
 	if err := syscall.Stat("/", &own); err != nil {
 		return false, err
 	}
-	if err := syscall.Stat("/proc/1/root", &init); err != nil {
+	err := syscall.Stat("/proc/1/root", &init)
+	switch {
+	case err == nil:
+		return own.Dev != init.Dev || own.Ino != init.Ino, nil
+	case !errors.Is(err, syscall.EACCES) && !errors.Is(err, syscall.EPERM):
 		return false, fmt.Errorf("stat /proc/1/root: %w", err)
 	}
-	return own.Dev != init.Dev || own.Ino != init.Ino, nil
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false, err
+	}
+	return !mountedAtRoot(string(b)), nil
+}
+
+// mountedAtRoot reports whether something is mounted at / in a mountinfo (proc_pid_mountinfo(5)), which lists what is below
+// the reader's root: in a chroot, whose directory is as a rule no mount point, nothing is.
+func mountedAtRoot(mountinfo string) bool {
+	const mountPoint = 4
+	for line := range strings.Lines(mountinfo) {
+		if f := strings.Fields(line); len(f) > mountPoint && f[mountPoint] == "/" {
+			return true
+		}
+	}
+	return false
 }

@@ -153,7 +153,7 @@ func TestServiceUndo(t *testing.T) {
 		told   string
 	}{
 		{enable, "", "preset disable"},
-		{start, "enabled", "start stop"},
+		{start, "enabled", "start"}, // the unit may be starting at boot, and the undo its ExecStartPre
 		{stop, "enabled active", "stop start"},
 		{StopAndDisable, "enabled active", "disable stop enable start"},
 	} {
@@ -258,4 +258,16 @@ func TestDaemonProcess(t *testing.T) {
 	fmt.Fprint(c, "STATUS=up\nREADY=1\n")
 	<-ended
 	os.Exit(0)
+}
+
+func TestMountedAtRoot(t *testing.T) {
+	for mountinfo, want := range map[string]bool{
+		"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n28 27 0:23 / /proc rw - proc proc rw\n": true,
+		"63 43 0:39 / /proc rw,relatime - proc proc rw\n":                                       false, // as seen in a chroot
+		"": false,
+	} {
+		if got := mountedAtRoot(mountinfo); got != want {
+			t.Errorf("%q: %v, want %v", mountinfo, got, want)
+		}
+	}
 }

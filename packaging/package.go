@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -40,7 +41,7 @@ var specs = map[string]spec{
 			"with evidence where it does not. It brings the commands ampcli (status and\n" +
 			"events) and amp-remediate (diagnose and mend a fault).",
 		programs: programs,
-		commands: []string{"ampcli", "amp-remediate"},
+		commands: []string{"ampcli", "amp-remediate", "amp-install"},
 		manuals:  []string{"ampcli.8", "amp-remediate.8", "amp-install.8"},
 		service:  true,
 	},
@@ -66,6 +67,7 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 			return
 		}
 		info.Depends = []string{"passwd"}
+		info.Recommends = append(info.Recommends, "logrotate")
 		// All three on one name: the Debian Policy's way (7.6.2) to replace a whole package in one apt transaction.
 		info.Provides = []string{"amp-remediate (= " + version + ")"}
 		info.Replaces = []string{"amp-remediate"}
@@ -76,6 +78,7 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 	if !s.service {
 		return
 	}
+	info.Recommends = append(info.Recommends, "logrotate")
 	info.Depends = []string{"/bin/sh", "/usr/sbin/groupadd", "/usr/sbin/useradd"}
 	info.Provides = []string{"amp-remediate = " + version}
 	info.Replaces = []string{"amp-remediate < " + version}
@@ -93,7 +96,7 @@ func (s spec) contents(stage, format string) files.Contents {
 		c = append(c, file(stage, path.Join(binDir, p), 0o755))
 	}
 	for _, p := range s.commands {
-		c = append(c, &files.Content{Source: path.Join(binDir, p), Destination: "/usr/bin/" + p, Type: files.TypeSymlink})
+		c = append(c, link("/usr/bin/"+p, path.Join(binDir, p)))
 	}
 	for _, m := range s.manuals {
 		c = append(c, typed(file(stage, "/usr/share/man/man8/"+m+".gz", 0o644), format, files.TypeRPMDoc))
@@ -135,6 +138,15 @@ func file(stage, destination string, mode fs.FileMode) *files.Content {
 	return &files.Content{
 		Source: stage + destination, Destination: destination,
 		FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode},
+	}
+}
+
+// link is a symbolic link. Mode and size are set, because nfpm looks at the target on the building machine for what is not: a
+// package would differ where an earlier one is installed.
+func link(destination, target string) *files.Content {
+	return &files.Content{
+		Source: target, Destination: destination, Type: files.TypeSymlink,
+		FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o777, Size: int64(len(target))},
 	}
 }
 
@@ -185,7 +197,7 @@ func (s spec) info(o options, stage, format, arch string, at time.Time) *nfpm.In
 	info.Deb.Compression, info.RPM.Compression = "xz", "xz"
 	info.RPM.BuildHost = "localhost" // the builder's name is not the package's business, and would change its bytes
 	info.RPM.Group = "System Environment/Daemons"
-	info.RPM.Summary = s.summary
+	info.RPM.Summary = strings.ToUpper(s.summary[:1]) + s.summary[1:] // each distribution's custom
 	s.relations(info, format, fullVersion(o.Version))
 	info.Contents = s.contents(stage, format)
 	s.scripts(info, stage, format)

@@ -137,7 +137,7 @@ func TestBadTime(t *testing.T) {
 func TestDeb(t *testing.T) {
 	deb := filepath.Join(pack(t, testEnv(), "--format", "deb", "--arch", "arm64"), "amp-connector_0.1.0-1_arm64.deb")
 	for field, want := range map[string]string{
-		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd", "Recommends": "policycoreutils",
+		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd", "Recommends": "policycoreutils, logrotate",
 		"Provides": "amp-remediate (= 0.1.0-1)", "Replaces": "amp-remediate", "Conflicts": "amp-remediate, ciscoampconnector",
 	} {
 		if got := strings.TrimSpace(tool(t, "dpkg-deb", "-f", deb, field)); got != want {
@@ -150,6 +150,7 @@ func TestDeb(t *testing.T) {
 		{"drwxr-xr-x", "./var/lib/cisco/amp/"},
 		{"drwxr-xr-x", "./var/log/cisco/"},
 		{"-rwxr-xr-x", "./opt/cisco/amp/bin/ampdaemon"},
+		{"lrwxrwxrwx", "./usr/bin/ampcli"}, // also where the target exists on the building machine
 		{"-rw-r--r--", "./opt/cisco/amp/etc/policy.xml"},
 		{"-rw-r--r--", "./opt/cisco/amp/share/selinux/cisco-secure-bpf.cil"},
 		{"-rw-r--r--", "./usr/lib/systemd/system/cisco-amp.service"},
@@ -193,7 +194,7 @@ func TestRPM(t *testing.T) {
 	for query, want := range map[string]string{
 		"--requires":    "/bin/sh\n/usr/sbin/groupadd\n/usr/sbin/useradd\n",
 		"--conflicts":   "ciscoampconnector\n",
-		"--recommends":  "/usr/sbin/semodule\n",
+		"--recommends":  "/usr/sbin/semodule\nlogrotate\n",
 		"--configfiles": "/etc/logrotate.d/cisco-amp\n/opt/cisco/amp/etc/policy.xml\n",
 	} {
 		if got := tool(t, "rpm", "-qp", query, rpm); got != want {

@@ -1,0 +1,82 @@
+# Two commands do all the set-up on a fresh machine: make install, make test. Each target brings the tools that it needs.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VERSION ?= 0.1.0
+RESULTS := dist/tests
+GO      ?= go
+# Packages whose tests run with the race detector: those with goroutines that share something.
+CONCURRENT := /internal/(connector|control|monitor)$$
+
+.PHONY: help install uninstall test test-short packages lab bench generate \
+	format vet shellcheck licences native guests deps-build deps-test deps-lab deps-generate
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+install: deps-build ## build this machine's package and install it with its package manager, hooks and all; then show the status
+	@packaging/install.sh install $(VERSION)
+
+uninstall: ## take the package away: account, policy module, state and logs go with it
+	@packaging/install.sh uninstall $(VERSION)
+
+packages: deps-build ## all packages into dist/
+	$(GO) run ./packaging --version $(VERSION) --out dist
+
+test: deps-test ## everything that CI runs, guests included
+	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
+	@$(MAKE) --no-print-directory format vet shellcheck licences
+	@$(MAKE) --no-print-directory packages
+	@$(MAKE) --no-print-directory native guests; $(GO) run ./vagrant/cmd/summary --junit dist/junit.xml $(RESULTS)/*.json
+
+test-short: deps-build ## what needs no guest, under two minutes
+	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
+	@$(MAKE) --no-print-directory format vet
+	@$(GO) test -short -json ./... > $(RESULTS)/short.json || true
+	@$(GO) run ./vagrant/cmd/summary $(RESULTS)/*.json
+
+# run-guests ARGUMENTS,STREAM runs the guest tests. Failed tests (exit status 1) are in the stream; a lab that could not do its work is
+# a failed test too. The program is built first, since go run has only one exit status for all of its program's.
+define run-guests
+$(GO) build -o bin/lab ./vagrant/cmd/lab; status=0; bin/lab test $(1) > $(2) || status=$$?; \
+	test $$status -le 1 || echo '{"Action":"fail","Package":"vagrant/lab","Test":"Guests","Elapsed":0}' >> $(2)
+endef
+
+# The two that follow leave their verdict to the summary, so that one failure does not hide another.
+native:
+	@echo "== native tests"
+	@$(GO) test -json -timeout 20m $$($(GO) list ./... | grep -vE '$(CONCURRENT)') > $(RESULTS)/native.json || true
+	@$(GO) test -json -race -timeout 20m $$($(GO) list ./... | grep -E '$(CONCURRENT)') > $(RESULTS)/race.json || true
+
+guests:
+	@echo "== guest tests"
+	@$(call run-guests,,$(RESULTS)/guests.json)
+
+lab: deps-lab packages ## guest tests: make lab [GUEST=name] [RUN=regexp]
+	@mkdir -p dist/lab
+	@$(call run-guests,$(if $(GUEST),--guest $(GUEST)) $(if $(RUN),--run '$(RUN)'),dist/lab/tests.json)
+	@$(GO) run ./vagrant/cmd/summary dist/lab/tests.json
+
+format:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "gofmt would change:" $$bad >&2; exit 1; }
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags killpoints ./installer/
+
+shellcheck:
+	shellcheck $$(git ls-files '*.sh' 'packaging/scripts/*' 'vagrant/*/sbin/*' .ci/run)
+
+licences:
+	@$(GO) run ./packaging/licences
+
+bench: deps-test ## the benchmarks, with peers; docs/benchmarks.md tells what was seen
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+generate: deps-generate ## BPF objects
+	$(GO) generate ./bpf
+
+deps-build deps-test deps-lab deps-generate:
+	@./vagrant/deps.sh $(@:deps-%=%)

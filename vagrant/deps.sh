@@ -1,0 +1,63 @@
+#!/bin/sh
+# Usage: deps.sh NEED... — installs what the needs' commands come from, or without root names what is missing.
+set -eu
+
+# tools_of NEED prints a line "command package" for each command, with the names of Debian's packages.
+tools_of() {
+	case $1 in
+	test)
+		tools_of build
+		tools_of lab
+		tools_of generate
+		echo gcc gcc
+		echo shellcheck shellcheck
+		echo gpg gpg
+		echo lintian lintian
+		;;
+	lab)
+		tools_of build
+		echo qemu-system-x86_64 qemu-system-x86
+		echo mmdebstrap mmdebstrap
+		echo setfiles policycoreutils
+		echo semodule policycoreutils
+		echo seinfo setools
+		echo sesearch setools
+		echo rpmbuild rpm
+		echo mke2fs e2fsprogs
+		;;
+	generate)
+		echo clang-14 clang-14
+		echo llvm-strip-14 llvm-14
+		;;
+	build)
+		echo go golang
+		echo dpkg-deb dpkg
+		;;
+	*)
+		echo "deps.sh: no such need: $1" >&2
+		exit 2
+		;;
+	esac
+}
+
+missing=''
+for need in "$@"; do
+	list=$(tools_of "$need")
+	while read -r command package; do
+		if ! command -v "$command" >/dev/null && [ ! -x "/usr/sbin/$command" ]; then
+			missing="$missing $package"
+		fi
+	done <<-END
+		$list
+	END
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	echo "missing:$missing (on Debian: apt install$missing)" >&2
+	exit 1
+fi
+apt-get update -q
+# The list is meant to be split.
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing

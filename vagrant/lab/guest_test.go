@@ -1,0 +1,77 @@
+package lab
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFollow(t *testing.T) {
+	for _, c := range []struct {
+		name, port, out string
+		status          int
+		told            bool
+	}{
+		{name: "all well", port: "a\r\nb\n\namp-lab: exit 0\n", out: "a\nb\n\n", told: true},
+		{name: "failed", port: "a\namp-lab: exit 3\n", out: "a\n", status: 3, told: true},
+		{name: "died", port: "a\nhalf a li", out: "a\nhalf a li\n"},
+		{name: "no number", port: "amp-lab: exit x\n"},
+		{name: "no exit status", port: "amp-lab: exit 256\n", status: 256},
+		{name: "nothing"},
+	} {
+		var out bytes.Buffer
+		status, told, err := follow(strings.NewReader(c.port), &out)
+		if status != c.status || told != c.told || err != nil || out.String() != c.out {
+			t.Errorf("%s: status %d, told %t, %v, output %q", c.name, status, told, err, out.String())
+		}
+	}
+}
+
+func TestELLikePolicy(t *testing.T) {
+	cil := elLikePolicy([]string{"file", "bpf", "perf_event"})
+	if strings.Contains(cil, "bpf") {
+		t.Error("bpf is allowed")
+	}
+	for _, want := range []string{"(file (all))", "(perf_event (all))", "(typeattributeset domain (unconfined_service_t))"} {
+		if !strings.Contains(cil, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if open, shut := strings.Count(cil, "("), strings.Count(cil, ")"); open != shut {
+		t.Errorf("%d opening and %d closing parentheses", open, shut)
+	}
+}
+
+func TestSetLoginDefs(t *testing.T) {
+	for _, c := range []struct{ name, before, after string }{
+		{"changed where it stands", "A 1\nUSERGROUPS_ENAB\tyes\nB 2\n", "A 1\nUSERGROUPS_ENAB no\nB 2\n"},
+		{"added", "A 1\n# USERGROUPS_ENAB yes\n", "A 1\n# USERGROUPS_ENAB yes\nUSERGROUPS_ENAB no\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "login.defs")
+		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := setLoginDefs(path, map[string]string{"USERGROUPS_ENAB": "no"}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(path); string(got) != c.after {
+			t.Errorf("%s: %q, expected %q", c.name, got, c.after)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	img := Image{Guest: Guest{CPUs: 2, MemoryMiB: 512, SELinux: SELinux{Mode: "enforcing"}}, Disk: "/d"}
+	args := strings.Join(img.arguments("/p", "/s", "x.target"), " ")
+	for _, want := range []string{"-nic none", "-accel tcg", "snapshot=on", "selinux=1", "readonly=on", "systemd.unit=x.target"} {
+		if !strings.Contains(args, want) {
+			t.Errorf("%q is missing in %s", want, args)
+		}
+	}
+	img.Guest.SELinux.Mode = "disabled"
+	if args := strings.Join(img.arguments("/p", "/s", "x.target"), " "); strings.Contains(args, "selinux=1") {
+		t.Errorf("a guest without SELinux boots with it: %s", args)
+	}
+}

@@ -1,0 +1,97 @@
+package lab
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMatrix(t *testing.T) {
+	m, err := LoadMatrix("../matrix.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := m.Guest("debian12-enforcing-el")
+	if err != nil || !g.SELinux.ELLike || g.SELinux.Mode != "enforcing" || g.LoginDefs["USERGROUPS_ENAB"] != "no" {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err := m.Guest("debian13"); err == nil || !strings.Contains(err.Error(), "debian12-plain") {
+		t.Errorf("error %v, expected one that names the guests", err)
+	}
+}
+
+// goodRow is a whole row; each case of TestParseMatrix damages it.
+const goodRow = `guests:
+  - name: one
+    purpose: To be damaged.
+    suite: bookworm
+    kernel: linux-image-amd64
+    packages: [attr]
+    selinux: {mode: enforcing, policy: selinux-policy-default, type: default}
+    login_defs: {UMASK: "077"}
+    memory_mib: 512
+    cpus: 1
+    timeout: 5m
+`
+
+func TestParseMatrix(t *testing.T) {
+	if _, err := ParseMatrix("x", []byte(goodRow)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"kernel:", "kernal:", "line 5: field kernal not found"},
+		{"name: one", "name: One/..", "name"},
+		{"purpose: To be damaged.", "purpose: ''", "purpose is empty"},
+		{"mode: enforcing", "mode: on", "expected one of enforcing, permissive, disabled"},
+		{"mode: enforcing", "mode: disabled", "takes no policy"},
+		{", type: default", "", "needs both"},
+		{"UMASK", "umask", "login_defs"},
+		{"[attr]", "['attr; rm']", "no package name"},
+		{"512", "5", "memory_mib is 5"},
+		{"cpus: 1", "cpus: 0", "cpus is 0"},
+		{"5m", "5s", "timeout is 5s"},
+		{"guests:", "guests: []\nothers:", "others"},
+		{"timeout: 5m\n", "timeout: 5m\n---\n{}\n", "second YAML document"},
+		{goodRow, "guests: []\n", "no guests"},
+		{goodRow, goodRow + strings.TrimPrefix(goodRow, "guests:\n"), `the name "one" is taken`},
+	} {
+		_, err := ParseMatrix("x", []byte(strings.Replace(goodRow, c.old, c.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: error %v, expected %q in it", c.new, c.old, err, c.want)
+		}
+	}
+}
+
+func FuzzParseMatrix(f *testing.F) {
+	f.Add([]byte(goodRow))
+	f.Fuzz(func(_ *testing.T, b []byte) { ParseMatrix("fuzz", b) })
+}
+
+// TestKey: what an image is made from changes its key; how it is booted does not.
+func TestKey(t *testing.T) {
+	m, err := ParseMatrix("x", []byte(goodRow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(change func(*Guest)) string {
+		g := m.Guests[0]
+		change(&g)
+		k, err := g.key()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	same := key(func(*Guest) {})
+	if k := key(func(g *Guest) { g.CPUs, g.Timeout, g.Purpose = 4, 1, "x" }); k != same {
+		t.Error("booting differently gives another key")
+	}
+	for name, change := range map[string]func(*Guest){
+		"packages":   func(g *Guest) { g.Packages = append([]string{"jq"}, g.Packages...) },
+		"login.defs": func(g *Guest) { g.LoginDefs = map[string]string{"UMASK": "022"} },
+		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
+	} {
+		if key(change) == same {
+			t.Errorf("other %s, same key", name)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const emulator = "qemu-system-x86_64"
+
+// ErrGuestDied is in the chain when a guest ended, or was ended, before its payload said how it went.
+var ErrGuestDied = errors.New("the guest ended before its payload did")
+
+// Boot starts a fresh copy of a guest, runs the payload and returns the payload's exit status. The payload's output goes to out as it
+// comes; dir keeps the console's log (serial.log). The guest has no network. It is ended at the row's time limit.
+func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) (int, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, img.Guest.Timeout, fmt.Errorf("%s: its time limit of %s is over", img.Guest.Name, img.Guest.Timeout))
+	defer cancel()
+	drive, err := drivePayload(ctx, p, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(drive)
+	serial := filepath.Join(dir, "serial.log")
+	args := append(img.arguments(drive, serial, "amp-lab.target"),
+		"-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=amp-lab")
+	cmd := exec.CommandContext(ctx, emulator, args...)
+	// An end of file on the emulator's standard input would unplug the port, and the guest's writes to it would wait for ever.
+	if _, err := cmd.StdinPipe(); err != nil {
+		return 0, err
+	}
+	port, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	status, told := 0, false
+	err = runBound(cmd, func() error {
+		status, told, err = follow(port, out)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return 0, fmt.Errorf("%w: %w; console: %s", context.Cause(ctx), ErrGuestDied, serial)
+	case err != nil:
+		return 0, fmt.Errorf("%s: %w", img.Guest.Name, err)
+	case !told:
+		return 0, fmt.Errorf("%s: %w; console: %s", img.Guest.Name, ErrGuestDied, serial)
+	}
+	return status, nil
+}
+
+// Shell boots a fresh copy of a guest and connects a root login in it with this program's terminal. The guest ends with the login.
+func Shell(ctx context.Context, img Image, p Payload, dir string) error {
+	drive, err := drivePayload(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(drive)
+	args := append(img.arguments(drive, filepath.Join(dir, "serial.log"), "amp-lab-shell.target"),
+		"-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=port")
+	cmd := exec.CommandContext(ctx, emulator, args...)
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+	return runBound(cmd, func() error { return nil })
+}
+
+// drivePayload writes the payload's drive into dir.
+func drivePayload(ctx context.Context, p Payload, dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	log, err := os.Create(filepath.Join(dir, "payload.log"))
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	drive := filepath.Join(dir, "payload.img")
+	return drive, p.write(ctx, drive, log)
+}
+
+// arguments are those of the emulator, without what the payload's port needs. KVM is not used: the machines that run this have it
+// in name only, and figures and timing are then the same everywhere.
+func (img Image) arguments(drive, serial, target string) []string {
+	kernel := []string{"root=/dev/vda", "rw", "console=ttyS0", "panic=-1", "mitigations=off", "systemd.unit=" + target, "systemd.show_status=1"}
+	if s := img.Guest.SELinux; s.Enabled() {
+		kernel = append(kernel, "security=selinux", "selinux=1")
+	}
+	return []string{
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", strconv.Itoa(img.Guest.CPUs), "-m", strconv.Itoa(img.Guest.MemoryMiB),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
+		"-kernel", img.Kernel, "-initrd", img.Initrd, "-append", strings.Join(kernel, " "),
+		"-drive", "file=" + img.Disk + ",if=virtio,format=raw,snapshot=on",
+		"-drive", "file=" + drive + ",if=virtio,format=raw,readonly=on",
+		"-device", "virtio-rng-pci", "-serial", "file:" + serial,
+	}
+}
+
+// runBound starts cmd, does work, and waits. The emulator ends with this program even when this program is killed; the kernel binds
+// that to the thread that started it, so the thread is kept.
+func runBound(cmd *exec.Cmd, work func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err := work()
+	if werr := cmd.Wait(); werr != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), werr, lastLine(errs.String()))
+	}
+	return err
+}
+
+// exitLine is how the guest's amp-lab program ends the payload's output.
+const exitLine = "amp-lab: exit "
+
+// follow copies the payload's lines to out and reads the exit status from the last one.
+func follow(port io.Reader, out io.Writer) (status int, told bool, err error) {
+	r := bufio.NewReader(port)
+	for {
+		line, err := r.ReadString('\n')
+		// The port is a terminal in the guest's eyes only when something set it up so; some do.
+		line = strings.TrimRight(line, "\r\n")
+		if n, ok := strings.CutPrefix(line, exitLine); ok {
+			status, told = parseStatus(n)
+		} else if line != "" || err == nil {
+			if _, werr := fmt.Fprintln(out, line); werr != nil {
+				return 0, false, werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return status, told, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+	}
+}
+
+// parseStatus reads an exit status.
+func parseStatus(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0 && n <= 255
+}

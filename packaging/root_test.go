@@ -20,13 +20,13 @@ import (
 // root is a throw-away Debian system in a directory. What runs in it does so in mount and process namespaces of its own, which
 // end with the command: nothing is left mounted or running.
 type root struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
 // newRoot unpacks a root with the named packages beyond the minimal ones. The archive is made once, with the machine's own
 // package configuration, and kept below $AMP_CACHE (default ~/.cache/amp-lab).
-func newRoot(t *testing.T, include ...string) root {
+func newRoot(t testing.TB, include ...string) root {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("unpacks and runs a whole system")
@@ -44,7 +44,7 @@ func newRoot(t *testing.T, include ...string) root {
 	return r
 }
 
-func baseArchive(t *testing.T, include []string) string {
+func baseArchive(t testing.TB, include []string) string {
 	t.Helper()
 	cache := os.Getenv("AMP_CACHE")
 	if cache == "" {
@@ -127,7 +127,9 @@ func (r root) run(script, name string, args ...string) (string, error) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Dir = "/"
 	err := cmd.Run()
-	r.t.Logf("# %s\n%s", script, out.String())
+	if _, measuring := r.t.(*testing.B); !measuring {
+		r.t.Logf("# %s\n%s", script, out.String())
+	}
 	return out.String(), err
 }
 
@@ -185,7 +187,7 @@ func describe(path string, d fs.DirEntry) (string, error) {
 }
 
 // wantSame compares two snapshots, but for paths that match except.
-func wantSame(t *testing.T, when string, before, after map[string]string, except string) {
+func wantSame(t testing.TB, when string, before, after map[string]string, except string) {
 	t.Helper()
 	var names []string
 	for name := range before {

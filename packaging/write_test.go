@@ -25,7 +25,7 @@ func testEnv(extra ...string) func(string) string {
 }
 
 // fakePrograms makes tiny programs for both architectures: what a package holds does not depend on what they do.
-func fakePrograms(t *testing.T) string {
+func fakePrograms(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, arch := range []string{"amd64", "arm64"} {
@@ -39,7 +39,7 @@ func fakePrograms(t *testing.T) string {
 }
 
 // repository is the directory that has go.mod.
-func repository(t *testing.T) string {
+func repository(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -60,7 +60,7 @@ func isFile(name string) bool {
 }
 
 // pack writes packages of fake programs and returns the folder that they are in.
-func pack(t *testing.T, env func(string) string, args ...string) string {
+func pack(t testing.TB, env func(string) string, args ...string) string {
 	t.Helper()
 	t.Chdir(repository(t)) // the licence is read from there
 	out := t.TempDir()
@@ -73,7 +73,7 @@ func pack(t *testing.T, env func(string) string, args ...string) string {
 }
 
 // tool runs a program that reads packages and returns what it printed.
-func tool(t *testing.T, name string, args ...string) string {
+func tool(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skip(name + " is not installed")

@@ -1,0 +1,117 @@
+package installer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+)
+
+// apt puts in an apt-get and a dpkg-query that keep the installed packages in files; what apt-get prints before it fails is trouble.
+func (h serviceHost) apt(trouble string) {
+	h.write("state/told", "", 0o644)
+	h.write("state/trouble", trouble, 0o644)
+	h.write("usr/bin/env", "#!/bin/sh\nexec /usr/bin/env PATH="+h.dir+"/usr/bin:/usr/bin:/bin \"$@\"\n", 0o755)
+	h.write("usr/bin/dpkg-query", "#!/bin/sh\nfor p; do :; done\n[ -e "+h.dir+"/state/has-$p ] || { echo no packages found; exit 1; }\nprintf installed\n", 0o755)
+	h.write("usr/bin/apt-get", `#!/bin/sh
+cd `+h.dir+`/state
+[ "$DEBIAN_FRONTEND" = noninteractive ] || { echo asks; exit 9; }
+verb= names=
+while [ $# -gt 0 ]; do
+	case $1 in -o) shift ;; -*) ;; *) if [ -z "$verb" ]; then verb=$1; else names="$names $1"; fi ;; esac
+	shift
+done
+printf '%s ' "$verb$names" >> told
+case $verb in
+update) : > trouble ;;
+install) if [ -s trouble ]; then cat trouble; exit 100; fi
+	for p in $names; do : > has-$p; printf '#!/bin/sh\n' > ../usr/bin/tool-of-$p; chmod +x ../usr/bin/tool-of-$p; done ;;
+remove) for p in $names; do rm has-$p; done ;;
+esac
+`, 0o755)
+}
+
+func TestPackages(t *testing.T) {
+	for _, tt := range []struct {
+		name, trouble string
+		had           bool
+		tools         []string
+		told, err     string
+	}{
+		{"missing", "", false, nil, "install one", ""},
+		{"there", "", true, nil, "", ""},
+		{"missing tool", "", false, []string{"tool-of-one"}, "install one", ""},
+		{"a package without its tool", "", false, []string{"other"}, "install one remove one", "there is no program other"},
+		{"old lists", "E: Unable to locate package one", false, nil, "install one update install one", ""},
+		{"no network", "E: Temporary failure resolving 'deb.example'", false, nil, "install one", "the network or its name service does not work"},
+		{"locked", "E: Could not get lock /var/lib/dpkg/lock-frontend", false, nil, "install one", "another program installs packages"},
+		{"unheard of", "E: the moon is full", false, nil, "install one", "the moon is full"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testServiceHost(t)
+			h.apt(tt.trouble)
+			if tt.had {
+				h.write("state/has-one", "", 0o644)
+			}
+			step := &Packages{Manager: "apt", Names: []string{"one"}, Tools: tt.tools}
+			_, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: step}}}, Options{})
+			if got := h.told(); got != tt.told {
+				t.Errorf("apt-get was told %q, want %q", got, tt.told)
+			}
+			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
+			}
+		})
+	}
+}
+
+// TestPackagesUndo takes away what was new and leaves what was there.
+func TestPackagesUndo(t *testing.T) {
+	h := testServiceHost(t)
+	h.apt("")
+	h.write("state/has-old", "", 0o644)
+	step := &Packages{Manager: "apt", Names: []string{"old", "new"}}
+	for _, do := range []func() error{
+		func() error { return step.Prepare(t.Context(), h.Host) },
+		func() error { return step.Apply(t.Context(), h.Host) },
+		func() error { return step.Undo(t.Context(), h.Host) },
+		func() error { return step.Undo(t.Context(), h.Host) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h.told(); got != "install old new remove new" {
+		t.Errorf("apt-get was told %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "state/has-old")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPackageItems(t *testing.T) {
+	facts := func(manager string, immutable bool) *health.Facts {
+		f := &health.Facts{}
+		f.Host.Distribution = host.Read(host.Distribution{Family: host.Debian, ID: "debian", VersionID: "12", Immutable: immutable}, "")
+		f.Host.PackageManager = host.Read(host.PackageManager{Name: manager}, "")
+		return f
+	}
+	if items := PackageItems(facts("apt", false)); items != nil {
+		t.Errorf("nothing to install gives %v", items)
+	}
+	if items := PackageItems(facts("apt", false), "a"); len(items) != 1 || items[0].Step == nil {
+		t.Errorf("apt: %+v", items)
+	}
+	if items := PackageItems(facts("rpm-ostree", true), "a"); len(items) != 1 || !strings.HasSuffix(items[0].Manual, ", then reboot") {
+		t.Errorf("image-based: %+v", items)
+	}
+	if items := PackageItems(facts("pacman", false), "a"); len(items) != 1 || items[0].Manual != "install a" {
+		t.Errorf("unknown package manager: %+v", items)
+	}
+	if items := ToolItems(facts("apt", false), "semodule"); len(items) != 1 || items[0].Packages[0] != "policycoreutils" {
+		t.Errorf("semodule: %+v", items)
+	}
+}

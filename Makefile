@@ -72,8 +72,9 @@ shellcheck:
 licences:
 	@$(GO) run ./packaging/licences
 
-bench: deps-test ## the benchmarks, with peers; docs/benchmarks.md tells what was seen
+bench: deps-test packages ## the benchmarks, with peers; docs/benchmarks.md tells what was seen
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./vagrant/cmd/lab exec debian12-enforcing-el vagrant/bench/remedy19.sh
 
 generate: deps-generate ## BPF objects
 	$(GO) generate ./bpf

@@ -85,7 +85,7 @@ func (s state) addLines(ts *testscript.TestScript, kind, text string) {
 		return
 	}
 	for line := range strings.Lines(out) {
-		s[kind+" "+strings.TrimSpace(line)] = "present"
+		s[kind+" "+strings.Join(strings.Fields(line), " ")] = "present"
 	}
 }
 

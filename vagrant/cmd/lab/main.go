@@ -63,8 +63,8 @@ func testCommand(f *flags) *cobra.Command {
 }
 
 func execCommand(f *flags) *cobra.Command {
-	return &cobra.Command{Use: "exec GUEST SCRIPT [FILE…]", Args: cobra.MinimumNArgs(2), Short: "Run a shell script as root in a fresh guest and show its output",
-		Long: "Run a shell script as root in a fresh guest and show its output. The packages of --dist and the files are at /media/amplab.",
+	return &cobra.Command{Use: "exec GUEST SCRIPT [FILE…]", Args: cobra.MinimumNArgs(2), Short: "Run a bash script as root in a fresh guest and show its output",
+		Long: "Run a bash script as root in a fresh guest and show its output. The packages of --dist and the files are at /media/amplab.",
 		RunE: func(c *cobra.Command, args []string) error {
 			return execScript(c.Context(), f, args[0], args[1], args[2:])
 		}}
@@ -209,7 +209,7 @@ func execScript(ctx context.Context, f *flags, guest, script string, files []str
 	for _, name := range files {
 		p.Files[filepath.Base(name)] = name
 	}
-	p.Run = "exec sh /media/amplab/script 2>&1\n"
+	p.Run = "exec bash /media/amplab/script 2>&1\n"
 	dir, err := f.scratch(guest, "exec")
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func test(ctx context.Context, f *flags) error {
 	var failed error
 	for _, img := range images {
 		err := f.testIn(ctx, img, lab.Payload{Files: files})
-		if err != nil && !errors.Is(err, errTests) && !errors.Is(err, lab.ErrGuestDied) {
+		if err != nil && (ctx.Err() != nil || !errors.Is(err, errTests) && !errors.Is(err, lab.ErrGuestDied)) {
 			return err
 		}
 		failed = errors.Join(failed, err)
@@ -104,7 +104,7 @@ func (f *flags) testIn(ctx context.Context, img lab.Image, p lab.Payload) error 
 		// What is missing must fail in the summary too.
 		fmt.Fprintf(&text, "\x16--- FAIL: TestGuest/boot (0.00s)\n    %s\n\x16FAIL\n", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
-	if werr := keepStream(ctx, filepath.Join(dir, "results.json"), g.Name, text.Bytes()); werr != nil {
+	if werr := keepStream(context.WithoutCancel(ctx), filepath.Join(dir, "results.json"), g.Name, text.Bytes()); werr != nil {
 		return errors.Join(err, werr)
 	}
 	if err == nil && status != 0 {

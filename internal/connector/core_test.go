@@ -76,8 +76,8 @@ func TestStartSaysWhatIs(t *testing.T) {
 		if s.Source.Loss != control.NewLoss(1, 1) || s.Source.Loss.Percent != 50 {
 			t.Errorf("loss %+v", s.Source.Loss)
 		}
-		if w.logged != 1 {
-			t.Errorf("%d events in the log, expected that of the canary", w.logged)
+		if w.events() != 1 {
+			t.Errorf("%d events in the log, expected that of the canary", w.events())
 		}
 		if !slices.Contains(w.told, notifyReady) || !slices.Contains(w.told, notifyStatus+"source ebpf") {
 			t.Errorf("told the service manager %q", w.told)
@@ -153,7 +153,7 @@ func TestPolicyThatTurnsMonitoringOffClosesTheSource(t *testing.T) {
 	inWorld(t, w, func(t *testing.T, c *core) {
 		w.set(func(w *world) { w.monitored = false })
 		pass(evaluationPeriod)
-		if s := c.status(); s.Source.Name != "none" || !strings.Contains(s.Source.Reason, "switches of the policy are off") || !w.opened[0].isClosed() {
+		if s := c.status(); s.Source.Name != "none" || !strings.Contains(s.Source.Reason, "switches of the policy are off") || !w.source(0).isClosed() {
 			t.Errorf("%+v", s)
 		}
 		if l := c.status().Source.Loss; l.Handled != 1 || l.Lost != 1 {
@@ -165,23 +165,23 @@ func TestPolicyThatTurnsMonitoringOffClosesTheSource(t *testing.T) {
 func TestManyChangesAreOneEvaluation(t *testing.T) {
 	w := &world{}
 	inWorld(t, w, func(t *testing.T, c *core) {
-		before := w.evaluations
+		before := w.evaluated()
 		for range 10 {
 			c.note("/etc/passwd")
 			pass(quiet / 2)
 		}
-		if got := read(w, func(w *world) int { return w.evaluations }); got != before {
+		if got := w.evaluated(); got != before {
 			t.Errorf("%d evaluations while changes went on", got-before)
 		}
 		pass(quiet)
-		if got := read(w, func(w *world) int { return w.evaluations }); got != before+1 {
+		if got := w.evaluated(); got != before+1 {
 			t.Errorf("%d evaluations afterwards, expected 1", got-before)
 		}
 		for range 30 {
 			c.note("/etc/passwd")
 			pass(quiet / 2)
 		}
-		if got := read(w, func(w *world) int { return w.evaluations }); got < before+3 {
+		if got := w.evaluated(); got < before+3 {
 			t.Errorf("changes that do not end kept the evaluation away: %d", got-before-1)
 		}
 	})
@@ -204,14 +204,14 @@ func TestRefusedSourceIsTriedAgain(t *testing.T) {
 func TestSourceThatFailsIsOpenedAnew(t *testing.T) {
 	w := &world{monitored: true}
 	inWorld(t, w, func(t *testing.T, c *core) {
-		w.opened[0].fail <- errors.New("ring closed")
+		w.source(0).fail <- errors.New("ring closed")
 		synctest.Wait()
 		if s := c.status(); s.Mode != control.NoMode || s.Source.Error != "ring closed" {
 			t.Errorf("%+v", s.Source)
 		}
 		pass(evaluationPeriod)
-		if s := c.status(); s.Mode != control.Normal || len(w.opened) != 2 {
-			t.Errorf("%+v, %d opened", s.Source, len(w.opened))
+		if s := c.status(); s.Mode != control.Normal || w.openings() != 2 {
+			t.Errorf("%+v, %d opened", s.Source, w.openings())
 		}
 	})
 }
@@ -220,21 +220,21 @@ func TestBlindSourceIsOpenedAnewOnceAndSaidToBeBlind(t *testing.T) {
 	w := &world{monitored: true, blind: 3}
 	inWorld(t, w, func(t *testing.T, c *core) {
 		pass(canaryPatience)
-		if s := c.status(); len(w.opened) != 2 || s.Mode != control.NoMode || s.Canary == nil || s.Canary.OK {
-			t.Errorf("after the first: %d opened, %+v; expected a second source and no trust in it", len(w.opened), s.Canary)
+		if s := c.status(); w.openings() != 2 || s.Mode != control.NoMode || s.Canary == nil || s.Canary.OK {
+			t.Errorf("after the first: %d opened, %+v; expected a second source and no trust in it", w.openings(), s.Canary)
 		}
 		pass(canaryPatience)
-		if s := c.status(); len(w.opened) != 2 || s.Mode != control.NoMode || s.Canary.OK || !strings.Contains(s.Canary.Detail, "no event of it came within 5s") {
-			t.Errorf("after the second: %d opened, %+v", len(w.opened), s.Canary)
+		if s := c.status(); w.openings() != 2 || s.Mode != control.NoMode || s.Canary.OK || !strings.Contains(s.Canary.Detail, "no event of it came within 5s") {
+			t.Errorf("after the second: %d opened, %+v", w.openings(), s.Canary)
 		}
 		pass(canaryPeriod + canaryPatience)
 		pass(canaryPatience)
-		if len(w.opened) != 3 {
-			t.Errorf("by the clock: %d opened, expected one more", len(w.opened))
+		if w.openings() != 3 {
+			t.Errorf("by the clock: %d opened, expected one more", w.openings())
 		}
 		pass(canaryPeriod + canaryPatience)
-		if s := c.status(); len(w.opened) != 4 || !s.Canary.OK || s.Mode != control.Normal {
-			t.Errorf("in the end: %d opened, %+v", len(w.opened), s.Canary)
+		if s := c.status(); w.openings() != 4 || !s.Canary.OK || s.Mode != control.Normal {
+			t.Errorf("in the end: %d opened, %+v", w.openings(), s.Canary)
 		}
 	})
 }
@@ -244,8 +244,8 @@ func TestCanaryIsSentByTheClock(t *testing.T) {
 	inWorld(t, w, func(t *testing.T, c *core) {
 		first := c.status().Canary.Time
 		pass(canaryPeriod)
-		if again := c.status().Canary.Time; !again.After(first) || w.logged != 2 {
-			t.Errorf("canary at %v and %v, %d events", first, again, w.logged)
+		if again := c.status().Canary.Time; !again.After(first) || w.events() != 2 {
+			t.Errorf("canary at %v and %v, %d events", first, again, w.events())
 		}
 	})
 }
@@ -280,8 +280,8 @@ func TestEventLogThatCannotBeOpenedIsSaidAndTriedAgain(t *testing.T) {
 		}
 		w.set(func(w *world) { w.logErr = nil })
 		pass(canaryPeriod)
-		if s := c.status(); s.Log.Dropped != 1 || s.Log.Error != "" || w.logged != 1 {
-			t.Errorf("%+v, %d in the log", s.Log, w.logged)
+		if s := c.status(); s.Log.Dropped != 1 || s.Log.Error != "" || w.events() != 1 {
+			t.Errorf("%+v, %d in the log", s.Log, w.events())
 		}
 	})
 }
@@ -297,12 +297,12 @@ func TestReloadOpensTheLogAndTellsTheServiceManager(t *testing.T) {
 		return config
 	}
 	inConfig(t, w, config, func(t *testing.T, c *core) {
-		before := w.evaluations
+		before := w.evaluated()
 		reload <- struct{}{}
 		synctest.Wait()
 		a := c.handle(t.Context(), control.Request{Verb: control.Reload})
-		if a.Code != "" || reopened != 2 || w.evaluations != before+2 {
-			t.Errorf("%+v, reopened %d, evaluated %d", a, reopened, w.evaluations-before)
+		if a.Code != "" || reopened != 2 || w.evaluated() != before+2 {
+			t.Errorf("%+v, reopened %d, evaluated %d", a, reopened, w.evaluated()-before)
 		}
 		if n := strings.Count(strings.Join(w.told, "\n"), "RELOADING=1\nMONOTONIC_USEC="); n != 2 {
 			t.Errorf("told %q", w.told)
@@ -320,7 +320,7 @@ func TestWatchdogHearsOfTheLoop(t *testing.T) {
 	inConfig(t, w, config, func(t *testing.T, c *core) {
 		pass(30 * time.Second)
 		n := 0
-		for _, s := range w.told {
+		for _, s := range w.said() {
 			if s == notifyWatchdog {
 				n++
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -45,6 +46,17 @@ func read[T any](w *world, value func(*world) T) T {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return value(w)
+}
+
+// What tests read while the connector goes on.
+func (w *world) openings() int { return read(w, func(w *world) int { return len(w.opened) }) }
+func (w *world) source(n int) *recordedSource {
+	return read(w, func(w *world) *recordedSource { return w.opened[n] })
+}
+func (w *world) events() int    { return read(w, func(w *world) int { return w.logged }) }
+func (w *world) evaluated() int { return read(w, func(w *world) int { return w.evaluations }) }
+func (w *world) said() []string {
+	return read(w, func(w *world) []string { return slices.Clone(w.told) })
 }
 
 func (w *world) gather(context.Context) *health.Facts {

@@ -5,6 +5,8 @@ type Inputs struct {
 	Wanted bool // a monitoring switch is on
 	BPF    Support
 	BTF    Support // the kernel's own
+	// Degraded is no only where the kernel has none of its parts; a part that is missing is a blind spot.
+	Degraded Support
 }
 
 // Support is a three-valued answer with the reason in words.
@@ -27,15 +29,23 @@ func Choose(in Inputs) Choice {
 	case !in.Wanted:
 		return Choice{NoSource, "both monitoring switches of the policy are off"}
 	case in.BPF.no():
-		return Choice{NoSource, in.BPF.because("the kernel does not let eBPF programs load")}
+		return in.reduced(in.BPF.because("the kernel does not let eBPF programs load"))
 	case in.BTF.no():
-		return Choice{NoSource, in.BTF.because("the kernel offers no BTF")}
+		return in.reduced(in.BTF.because("the kernel offers no BTF"))
 	case !in.BPF.Known:
 		return Choice{EBPFKernelBTF, in.BPF.because("eBPF could not be probed") + "; it is tried"}
 	case !in.BTF.Known:
 		return Choice{EBPFKernelBTF, in.BTF.because("the kernel's BTF could not be read") + "; it is tried"}
 	}
 	return Choice{EBPFKernelBTF, "the kernel offers BTF and lets eBPF programs load"}
+}
+
+// reduced is the choice where there is a reason against each full source.
+func (in Inputs) reduced(reason string) Choice {
+	if in.Degraded.no() {
+		return Choice{NoSource, reason + "; " + in.Degraded.because("the kernel has no other way to tell of events")}
+	}
+	return Choice{Degraded, reason}
 }
 
 func (s Support) no() bool { return s.Known && !s.Yes }

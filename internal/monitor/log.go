@@ -33,7 +33,7 @@ func rotated(path string) string { return path + ".1" }
 type Log struct {
 	path    string
 	half    int64 // bytes that one file may have
-	encoder encoder
+	encoder *encoder
 	dropped atomic.Uint64
 
 	mu     sync.Mutex
@@ -64,6 +64,17 @@ func OpenLog(path string, cap int64) (*Log, error) {
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
 	return l, nil
+}
+
+// SetCap changes the cap, in bytes, from the next event on. A file that is larger already is kept until it is rotated.
+func (l *Log) SetCap(cap int64) error {
+	if cap < MinLogCap {
+		return fmt.Errorf("%s: cap is %d bytes, expected at least %d", l.path, cap, MinLogCap)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.half = cap / 2
+	return nil
 }
 
 // open opens the file and looks whether its last line is whole.

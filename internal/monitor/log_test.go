@@ -250,3 +250,28 @@ func ExampleParseLine() {
 	fmt.Println(r.Kind, r.Process.PID, r.Args, err)
 	// Output: exec 42 [ls -l] <nil>
 }
+
+func TestSetCap(t *testing.T) {
+	path := t.TempDir() + "/events.jsonl"
+	l, err := OpenLog(path, 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.SetCap(MinLogCap - 1); err == nil {
+		t.Error("a cap below the smallest one was taken")
+	}
+	if err := l.SetCap(MinLogCap); err != nil {
+		t.Fatal(err)
+	}
+	e := execEvent("/bin/" + strings.Repeat("x", 4000))
+	for range 2 * MinLogCap / 4000 {
+		if err := l.Append(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Flush()
+	if bytes := size(path) + size(rotated(path)); bytes > MinLogCap {
+		t.Errorf("%d bytes, expected at most %d", bytes, MinLogCap)
+	}
+}

@@ -1,0 +1,133 @@
+package monitor
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// object writes the members of a JSON object, which is left out altogether where it has none.
+type object struct {
+	b     []byte
+	open  string // what begins it: `,"unmapped":{`
+	begun bool
+}
+
+// member begins a member; name has the quotes and the colon.
+func (o *object) member(name string) {
+	if o.begun {
+		o.b = append(o.b, ',')
+	} else {
+		o.b = append(o.b, o.open...)
+		o.begun = true
+	}
+	o.b = append(o.b, name...)
+}
+
+func (o *object) integer(name string, v int64) {
+	o.member(name)
+	o.b = strconv.AppendInt(o.b, v, 10)
+}
+
+func (o *object) unsigned(name string, v uint64) {
+	o.member(name)
+	o.b = strconv.AppendUint(o.b, v, 10)
+}
+
+func (o *object) text(name, s string) {
+	o.member(name)
+	o.b = appendString(o.b, s)
+}
+
+// flag adds a member that is true, where it is.
+func (o *object) flag(name string, is bool) {
+	if is {
+		o.member(name)
+		o.b = append(o.b, "true"...)
+	}
+}
+
+// end closes the object and returns what was written.
+func (o *object) end() []byte {
+	if o.begun {
+		return append(o.b, '}')
+	}
+	return o.b
+}
+
+func appendInt(b []byte, name string, v int64) []byte {
+	return strconv.AppendInt(append(b, name...), v, 10)
+}
+
+func appendUint(b []byte, name string, v uint64) []byte {
+	return strconv.AppendUint(append(b, name...), v, 10)
+}
+
+// appendStrings adds a JSON array.
+func appendStrings(b []byte, s []string) []byte {
+	b = append(b, '[')
+	for i, one := range s {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, one)
+	}
+	return append(b, ']')
+}
+
+// appendString adds s as a JSON string (RFC 8259).
+func appendString(b []byte, s string) []byte {
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped adds what stands between the quotes. Control bytes are escaped, DEL too, so that a line can be shown on a terminal;
+// bytes that are not UTF-8 become U+FFFD, since JSON has no way to say them.
+func appendEscaped(b []byte, s string) []byte {
+	done := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			b = appendControl(append(b, s[done:i]...), c)
+			i++
+			done = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			b = append(append(b, s[done:i]...), "\ufffd"...)
+		case r < 0xa0: // C1 control characters
+			b = appendControl(append(b, s[done:i]...), byte(r))
+		default:
+			i += size
+			continue
+		}
+		i += size
+		done = i
+	}
+	return append(b, s[done:]...)
+}
+
+func appendControl(b []byte, c byte) []byte {
+	const digits = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\t':
+		return append(b, '\\', 't')
+	}
+	return append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+}
+
+// plain are the bytes that stand for themselves in a JSON string, and are ASCII.
+var plain = func() (t [256]bool) {
+	for c := range utf8.RuneSelf {
+		t[c] = c >= ' ' && c != '"' && c != '\\' && c != 0x7f
+	}
+	return t
+}()

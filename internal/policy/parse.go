@@ -3,9 +3,11 @@ package policy
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,67 +24,122 @@ type parser struct {
 // Parse reads a policy from the bytes of a file; name is used in errors, as "name:line: …". What the format does not have (an
 // element, an attribute, text, an entity, a document type) is refused: a switch that was misspelt is not left at its default in silence.
 func Parse(name string, b []byte) (Policy, error) {
-	if len(b) > MaxBytes {
-		return Policy{}, fmt.Errorf("%s: larger than %d bytes", name, MaxBytes)
-	}
-	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) // a byte order mark, as some editors write
-	p := parser{name: name, xml: xml.NewDecoder(bytes.NewReader(b)), line: 1}
-	return p.document()
-}
-
-func (p *parser) document() (Policy, error) {
-	root, err := p.element()
-	if err == io.EOF {
-		return Policy{}, p.errorf("expected the element <policy>, found the end of the file")
-	}
+	var policy Policy
+	err := parse(name, b, "policy", func(p *parser, root *xml.StartElement) (err error) {
+		policy, err = p.policy(root)
+		return err
+	})
 	if err != nil {
-		return Policy{}, err
-	}
-	if root == nil || root.Name.Local != "policy" || root.Name.Space != "" {
-		return Policy{}, p.errorf("expected the element <policy>, found %s", describe(root))
-	}
-	policy, err := p.policy(root)
-	if err != nil {
-		return Policy{}, err
-	}
-	if more, err := p.element(); err == nil {
-		return Policy{}, p.errorf("expected the end of the file after </policy>, found %s", describe(more))
-	} else if err != io.EOF {
 		return Policy{}, err
 	}
 	return policy, nil
 }
 
-// policy reads the attributes and the content of <policy>.
-func (p *parser) policy(start *xml.StartElement) (Policy, error) {
-	attributes, err := p.attributes(start, "version")
+// ParseExclusions reads the exclusions of a host, a file whose root is <exclusions>; otherwise as Parse.
+func ParseExclusions(name string, b []byte) (Exclusions, error) {
+	var x Exclusions
+	err := parse(name, b, "exclusions", func(p *parser, root *xml.StartElement) (err error) {
+		x, err = p.exclusions(root)
+		return err
+	})
 	if err != nil {
-		return Policy{}, err
+		return Exclusions{}, err
+	}
+	return x, nil
+}
+
+// parse reads a document that has one element of the name root and this version.
+func parse(name string, b []byte, root string, read func(*parser, *xml.StartElement) error) error {
+	if len(b) > MaxBytes {
+		return fmt.Errorf("%s: larger than %d bytes", name, MaxBytes)
+	}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) // a byte order mark, as some editors write
+	p := &parser{name: name, xml: xml.NewDecoder(bytes.NewReader(b)), line: 1}
+	e, err := p.element()
+	if errors.Is(err, io.EOF) {
+		return p.errorf("expected the element <%s>, found the end of the file", root)
+	}
+	if err != nil {
+		return err
+	}
+	if e == nil || e.Name.Local != root || e.Name.Space != "" {
+		return p.errorf("expected the element <%s>, found %s", root, describe(e))
+	}
+	if err := p.version(e); err != nil {
+		return err
+	}
+	if err := read(p, e); err != nil {
+		return err
+	}
+	if more, err := p.element(); err == nil {
+		return p.errorf("expected the end of the file after </%s>, found %s", root, describe(more))
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func (p *parser) version(root *xml.StartElement) error {
+	attributes, err := p.attributes(root, "version")
+	if err != nil {
+		return err
 	}
 	if v := attributes["version"]; v != Version {
-		return Policy{}, p.errorf("<policy version=%q>: expected version=%q", v, Version)
+		return p.errorf("<%s version=%q>: expected version=%q", root.Name.Local, v, Version)
 	}
-	result, seen := Default(), 0
+	return nil
+}
+
+// policy reads the content of <policy>: each of its elements at most once, in any order.
+func (p *parser) policy(start *xml.StartElement) (Policy, error) {
+	result, seen := Default(), map[string]int{}
+	err := p.content(start, []string{"monitor", "exclusions", "limits"}, func(e *xml.StartElement) (err error) {
+		name := e.Name.Local
+		if seen[name] > 0 {
+			return p.errorf("<%s> a second time; the first is on line %d", name, seen[name])
+		}
+		seen[name] = p.line
+		switch name {
+		case "monitor":
+			return p.monitor(e, &result)
+		case "limits":
+			return p.limits(e, &result.Limits)
+		}
+		if _, err = p.attributes(e); err == nil {
+			result.Exclusions, err = p.exclusions(e)
+		}
+		return err
+	})
+	return result, err
+}
+
+// content calls read for each element inside start, all of which must be of one of the names. read takes the element up to its end.
+func (p *parser) content(start *xml.StartElement, names []string, read func(*xml.StartElement) error) error {
+	end := "</" + start.Name.Local + ">"
 	for {
 		e, err := p.element()
 		switch {
-		case err == io.EOF:
-			return Policy{}, p.errorf("expected </policy>, found the end of the file")
+		case errors.Is(err, io.EOF):
+			return p.errorf("expected %s, found the end of the file", end)
 		case err != nil:
-			return Policy{}, err
+			return err
 		case e == nil:
-			return result, nil
-		case e.Name.Local != "monitor" || e.Name.Space != "":
-			return Policy{}, p.errorf("expected <monitor> or </policy>, found %s", describe(e))
-		case seen > 0:
-			return Policy{}, p.errorf("<monitor> a second time; the first is on line %d", seen)
+			return nil
+		case e.Name.Space != "" || !slices.Contains(names, e.Name.Local):
+			expected := end
+			if len(names) > 0 {
+				expected = "<" + strings.Join(names, ">, <") + "> or " + end
+			}
+			return p.errorf("expected %s, found %s", expected, describe(e))
 		}
-		seen = p.line
-		if err := p.monitor(e, &result); err != nil {
-			return Policy{}, err
+		if err := read(e); err != nil {
+			return err
 		}
 	}
 }
+
+// empty reads the end of an element that has no content.
+func (p *parser) empty(start *xml.StartElement) error { return p.content(start, nil, nil) }
 
 // monitor reads <monitor files="…" network="…"/>. A switch that is not named keeps its default.
 func (p *parser) monitor(start *xml.StartElement, into *Policy) error {
@@ -97,17 +154,58 @@ func (p *parser) monitor(start *xml.StartElement, into *Policy) error {
 			}
 		}
 	}
-	e, err := p.element()
-	if err == io.EOF {
-		return p.errorf("expected </monitor>, found the end of the file")
-	}
+	return p.empty(start)
+}
+
+// limits reads <limits event-log="64"/>.
+func (p *parser) limits(start *xml.StartElement, into *Limits) error {
+	attributes, err := p.attributes(start, "event-log")
 	if err != nil {
 		return err
 	}
-	if e != nil {
-		return p.errorf("expected </monitor>, found %s", describe(e))
+	if v, ok := attributes["event-log"]; ok {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < MinEventLogMiB || n > MaxEventLogMiB {
+			return p.errorf("<limits event-log=%q>: expected a number of MiB from %d to %d", v, MinEventLogMiB, MaxEventLogMiB)
+		}
+		into.EventLogMiB = n
 	}
-	return nil
+	return p.empty(start)
+}
+
+// exclusionAttribute is the attribute with the value of an exclusion, by element.
+var exclusionAttribute = map[Class]string{ByPath: "prefix", ByProcess: "path", ByUser: "uid", ByKind: "name"}
+
+// exclusions reads the content of <exclusions>.
+func (p *parser) exclusions(start *xml.StartElement) (x Exclusions, err error) {
+	names := make([]string, len(Classes))
+	for i, c := range Classes {
+		names[i] = string(c)
+	}
+	err = p.content(start, names, func(e *xml.StartElement) error {
+		class := Class(e.Name.Local)
+		allowed := []string{exclusionAttribute[class]}
+		if class == ByProcess {
+			allowed = append(allowed, "children")
+		}
+		attributes, err := p.attributes(e, allowed...)
+		if err != nil {
+			return err
+		}
+		value, ok := attributes[allowed[0]]
+		if !ok {
+			return p.errorf("<%s> without its attribute %s", class, allowed[0])
+		}
+		children, ok := booleans[attributes["children"]]
+		if attributes["children"] != "" && !ok {
+			return p.errorf("<%s children=%q>: expected true or false", class, attributes["children"])
+		}
+		if x, err = x.Add(Exclusion{class, value, children}); err != nil {
+			return p.errorf("<%s>: %w", class, err)
+		}
+		return p.empty(e)
+	})
+	return x, err
 }
 
 // booleans are the literals of xs:boolean.
@@ -119,6 +217,9 @@ func (p *parser) attributes(e *xml.StartElement, allowed ...string) (map[string]
 	for _, a := range e.Attr {
 		name := a.Name.Local
 		if a.Name.Space != "" || !slices.Contains(allowed, name) {
+			if len(allowed) == 0 {
+				return nil, p.errorf("<%s> has no attributes, found %q", e.Name.Local, name)
+			}
 			return nil, p.errorf("<%s> has no attribute %q; expected %s", e.Name.Local, name, strings.Join(allowed, ", "))
 		}
 		if _, twice := found[name]; twice {
@@ -135,7 +236,7 @@ func (p *parser) element() (*xml.StartElement, error) {
 	for {
 		p.line, _ = p.xml.InputPos()
 		token, err := p.xml.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, io.EOF
 		}
 		if err != nil {
@@ -172,7 +273,8 @@ func (p *parser) blank(text []byte) error {
 
 // syntax says where the file stops being XML.
 func (p *parser) syntax(err error) error {
-	if s, ok := err.(*xml.SyntaxError); ok {
+	var s *xml.SyntaxError
+	if errors.As(err, &s) {
 		p.line = s.Line
 		return p.errorf("not XML: %s", s.Msg)
 	}

@@ -10,17 +10,24 @@ import (
 	"testing"
 )
 
+// on is the default policy with these switches.
+func on(files, network bool) Policy {
+	p := Default()
+	p.MonitorFiles, p.MonitorNetwork = files, network
+	return p
+}
+
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		want       Policy
 		err        string // part of the error; empty: none
 	}{
-		{"both on", `<policy version="1"><monitor files="true" network="true"/></policy>`, Policy{true, true}, ""},
-		{"both off", `<policy version="1"><monitor files="false" network="0"></monitor></policy>`, Policy{false, false}, ""},
-		{"network off", `<policy version="1"><monitor network="false"/></policy>`, Policy{true, false}, ""},
-		{"nothing said", `<policy version="1"/>`, Policy{true, true}, ""},
-		{"declaration, comment, mark", "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<!-- ours -->\n<policy version=\"1\">\n\t<!-- off -->\n<monitor files=\"0\"/></policy>\n<!-- end -->\n", Policy{false, true}, ""},
+		{"both on", `<policy version="1"><monitor files="true" network="true"/></policy>`, on(true, true), ""},
+		{"both off", `<policy version="1"><monitor files="false" network="0"></monitor></policy>`, on(false, false), ""},
+		{"network off", `<policy version="1"><monitor network="false"/></policy>`, on(true, false), ""},
+		{"nothing said", `<policy version="1"/>`, on(true, true), ""},
+		{"declaration, comment, mark", "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<!-- ours -->\n<policy version=\"1\">\n\t<!-- off -->\n<monitor files=\"0\"/></policy>\n<!-- end -->\n", on(false, true), ""},
 
 		{"empty", "", Policy{}, "p.xml:1: expected the element <policy>, found the end of the file"},
 		{"blank lines", "\n\n", Policy{}, "p.xml:3: expected the element <policy>"},
@@ -28,7 +35,7 @@ func TestParse(t *testing.T) {
 		{"namespace", `<policy xmlns="urn:x" version="1"/>`, Policy{}, "p.xml:1: "},
 		{"no version", "<policy/>", Policy{}, `p.xml:1: <policy version="">: expected version="1"`},
 		{"newer version", `<policy version="2"/>`, Policy{}, `expected version="1"`},
-		{"unknown element", "<policy version=\"1\">\n <monitor/>\n <scan/>\n</policy>", Policy{}, "p.xml:3: expected <monitor> or </policy>, found <scan>"},
+		{"unknown element", "<policy version=\"1\">\n <monitor/>\n <scan/>\n</policy>", Policy{}, "p.xml:3: expected <monitor>, <exclusions>, <limits> or </policy>, found <scan>"},
 		{"unknown attribute", "<policy version=\"1\">\n<monitor\n file=\"true\"/></policy>", Policy{}, `p.xml:2: <monitor> has no attribute "file"; expected files, network`},
 		{"attribute twice", `<policy version="1"><monitor files="true" files="false"/></policy>`, Policy{}, `"files" twice`},
 		{"monitor twice", "<policy version=\"1\">\n<monitor/>\n<monitor/></policy>", Policy{}, "p.xml:3: <monitor> a second time; the first is on line 2"},
@@ -43,11 +50,16 @@ func TestParse(t *testing.T) {
 		{"instruction", `<?php x?><policy version="1"/>`, Policy{}, "p.xml:1: a policy has no processing instructions"},
 		{"other encoding", `<?xml version="1.0" encoding="UTF-16"?><policy version="1"/>`, Policy{}, "p.xml:1: not XML"},
 		{"bytes", "\x00\xff\xfe", Policy{}, "p.xml:1: not XML"},
+		{"limits", `<policy version="1"><limits event-log="128"/></policy>`, func() Policy { p := Default(); p.Limits.EventLogMiB = 128; return p }(), ""},
+		{"limit too small", "<policy version=\"1\">\n<limits event-log=\"1\"/></policy>", Policy{}, `p.xml:2: <limits event-log="1">: expected a number of MiB from 2 to 16384`},
+		{"limits twice", "<policy version=\"1\"><limits/>\n<limits/></policy>", Policy{}, "p.xml:2: <limits> a second time; the first is on line 1"},
+		{"exclusions", `<policy version="1"><exclusions><path prefix="/srv/"/></exclusions></policy>`, func() Policy { p := Default(); p.Exclusions.Paths = []string{"/srv/"}; return p }(), ""},
+		{"version of exclusions inside", `<policy version="1"><exclusions version="1"/></policy>`, Policy{}, `p.xml:1: <exclusions> has no attributes, found "version"`},
 		{"too large", strings.Repeat(" ", MaxBytes+1), Policy{}, "p.xml: larger than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Parse("p.xml", []byte(c.text))
-			if got != c.want {
+			if !got.Equal(c.want) {
 				t.Errorf("got %+v, expected %+v", got, c.want)
 			}
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
@@ -60,7 +72,7 @@ func TestParse(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "policy.xml")
-	if p, err := Load(path); p != Default() || !errors.Is(err, fs.ErrNotExist) {
+	if p, err := Load(path); !p.Equal(Default()) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %+v, %v; expected the default and fs.ErrNotExist", p, err)
 	}
 	os.WriteFile(path, []byte(`<policy version="1"><monitor files="false"/></policy>`), 0o644)
@@ -68,7 +80,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("sound: %+v, %v", p, err)
 	}
 	os.WriteFile(path, []byte("\n<x/>"), 0o644)
-	if p, err := Load(path); p != (Policy{}) || err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
+	if p, err := Load(path); !p.Equal(Policy{}) || err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
 		t.Errorf("malformed: %+v, %v; expected file and line", p, err)
 	}
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
@@ -89,7 +101,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("<policy><policy>"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := Parse("p.xml", b)
-		if err != nil && (p != Policy{} || !strings.HasPrefix(err.Error(), "p.xml:")) {
+		if err != nil && (!p.Equal(Policy{}) || !strings.HasPrefix(err.Error(), "p.xml:")) {
 			t.Errorf("%+v, %v; expected an empty policy and an error with file and line", p, err)
 		}
 	})

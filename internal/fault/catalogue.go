@@ -13,6 +13,6 @@ const (
 	policySettles = 5 * time.Second
 	// A kernel or header package is unpacked, built for and loaded by several programs, one after another.
 	kernelSettles = 60 * time.Second
-	// An event burst is absorbed by the buffers.
-	burstPasses = 30 * time.Second
+	// The daemon has absorbed bursts and waited for some seconds before it calls events too many, and before it calls them few again.
+	burstPasses = time.Second
 )

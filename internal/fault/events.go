@@ -1,7 +1,7 @@
 package fault
 
 var fault18 = Fault{
-	ID: 18, Severity: Critical, ToRaise: burstPasses,
+	ID: 18, Severity: Critical, ToRaise: burstPasses, Judged: true,
 	CausedBy: []ID{19, 16, 11, 8, 9}, // each leaves the degraded source, which carries less
 	Name: Text{
 		EN: "Connector event monitoring overloaded",

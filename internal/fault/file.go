@@ -2,7 +2,6 @@ package fault
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -99,6 +98,13 @@ func syncFolder(dir string) error {
 	return d.Sync()
 }
 
+// What stands in the place of evidence that the ledger does not take.
+var (
+	moreWords = Text{EN: "further evidence", JA: "その他の根拠"}
+	tooLarge  = Text{EN: "%d values, too large for the ledger", JA: "%d 件 (台帳に収まらないため省略)"}
+	leftOut   = Text{EN: "%d values left out", JA: "%d 件を省略"}
+)
+
 // encode makes the file's bytes. Should they outgrow the bound that readers keep, evidence goes first, then history.
 func encode(s Snapshot) ([]byte, error) {
 	b, err := json.MarshalIndent(s, "", " ")
@@ -107,7 +113,7 @@ func encode(s Snapshot) ([]byte, error) {
 	}
 	entries := make([]Entry, len(s.Findings))
 	for i, e := range s.Findings {
-		e.Evidence = []Evidence{{What: "evidence", Read: fmt.Sprintf("%d values, too large for the ledger", len(e.Evidence)), From: "the evaluation"}}
+		e.Evidence = []Evidence{NewEvidence(moreWords, tooLarge.With(len(e.Evidence)), "the evaluation", Text{})}
 		e.Causes = nil
 		entries[i] = e
 	}
@@ -126,11 +132,11 @@ func bounded(f Finding) Finding {
 	f.Reason = Text{clip(f.Reason.EN), clip(f.Reason.JA)}
 	evidence := f.Evidence
 	if more := len(evidence) - maxEvidence; more > 0 {
-		evidence = append(evidence[:maxEvidence:maxEvidence], Evidence{What: "further evidence", Read: fmt.Sprintf("%d values left out", more), From: "the evaluation"})
+		evidence = append(evidence[:maxEvidence:maxEvidence], NewEvidence(moreWords, leftOut.With(more), "the evaluation", Text{}))
 	}
 	f.Evidence = make([]Evidence, len(evidence))
 	for i, e := range evidence {
-		f.Evidence[i] = Evidence{clip(e.What), clip(e.Read), clip(e.From), clip(e.Expected)}
+		f.Evidence[i] = Evidence{clip(e.What), clip(e.Read), clip(e.From), clip(e.Expected), EvidenceWords{clip(e.JA.What), clip(e.JA.Read), clip(e.JA.Expected)}}
 	}
 	f.Causes = append([]string{}, f.Causes[:min(len(f.Causes), maxEvidence)]...)
 	for i, c := range f.Causes {

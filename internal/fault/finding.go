@@ -16,6 +16,32 @@ type Evidence struct {
 	Read     string `json:"read"`     // the value as read, or the error that came instead
 	From     string `json:"from"`     // file, command or kernel interface
 	Expected string `json:"expected"` // what it should have been; empty where the value is only context
+
+	JA EvidenceWords `json:"ja,omitzero"` // in Japanese; see In
+}
+
+// EvidenceWords are the words of a piece of evidence in another language than English. One that is empty is as in English: a path, a
+// number, a name.
+type EvidenceWords struct {
+	What     string `json:"what,omitempty"`
+	Read     string `json:"read,omitempty"`
+	Expected string `json:"expected,omitempty"`
+}
+
+// NewEvidence is a piece of evidence in the languages of the product. A zero expected means that the value is only context.
+func NewEvidence(what, read Text, from string, expected Text) Evidence {
+	e := Evidence{What: what.EN, Read: read.EN, From: from, Expected: expected.EN}
+	e.JA = EvidenceWords{What: what.translated(), Read: read.translated(), Expected: expected.translated()}
+	return e
+}
+
+// In gives the evidence in one language alone, in the fields that are otherwise English.
+func (e Evidence) In(l Language) Evidence {
+	e.What = Text{e.What, e.JA.What}.In(l)
+	e.Read = Text{e.Read, e.JA.Read}.In(l)
+	e.Expected = Text{e.Expected, e.JA.Expected}.In(l)
+	e.JA = EvidenceWords{}
+	return e
 }
 
 // Finding is the answer of one predicate.

@@ -1,15 +1,15 @@
 package fault
 
 var fault8 = Fault{
-	ID: 8, Severity: Critical, ToRaise: kernelSettles,
-	CausedBy: []ID{16, 11}, // no module for a kernel that none supports; none can be built without headers
+	ID: 8, Severity: Critical, ToRaise: kernelSettles, Judged: true,
+	CausedBy: []ID{19, 16, 11}, // programs that the policy refuses; no module for a kernel that none supports; none can be built without headers
 	Name: Text{
 		EN: "Realtime filesystem monitor failed to start",
 		JA: "リアルタイムのファイルシステム監視を開始できません",
 	},
 	Meaning: Text{
-		EN: "File monitoring is on and this host monitors with the kernel module ampfsm, which cannot be built or loaded. There is no realtime filesystem monitoring by the kernel; the degraded source is used where it can be.",
-		JA: "ファイル監視が有効で、このホストではカーネルモジュール ampfsm による監視が必要ですが、モジュールをビルドまたはロードできません。カーネルによるリアルタイムのファイルシステム監視は行われず、可能な場合は縮退モードで監視します。",
+		EN: "File monitoring is on, and its events do not come: this host monitors with the kernel module ampfsm, which cannot be built or loaded, or the event source in use does not bring what the connector does as its own test. The degraded source is used where it can be.",
+		JA: "ファイル監視が有効ですが、イベントが届きません。このホストではカーネルモジュール ampfsm による監視が必要なのにモジュールをビルドまたはロードできないか、使用中のイベントソースがコネクタ自身のテスト操作を捕捉できていません。可能な場合は縮退モードで監視します。",
 	},
 	Detection: Text{
 		EN: "The module is loaded and its own test event is awaited. Secure Boot, lockdown, enforced signatures, symbols and version of the kernel, other third-party modules and the build's output are read to tell the causes apart; kernel messages are quoted.",
@@ -24,15 +24,15 @@ var fault8 = Fault{
 }
 
 var fault9 = Fault{
-	ID: 9, Severity: Critical, ToRaise: kernelSettles,
-	CausedBy: []ID{16, 11},
+	ID: 9, Severity: Critical, ToRaise: kernelSettles, Judged: true,
+	CausedBy: []ID{19, 16, 11},
 	Name: Text{
 		EN: "Realtime network monitor failed to start",
 		JA: "リアルタイムのネットワーク監視を開始できません",
 	},
 	Meaning: Text{
-		EN: "Network monitoring (device flow correlation) is on and this host monitors with the kernel module ampnetworkflow, which cannot be built or loaded. There is no realtime network monitoring by the kernel; the degraded source is used where it can be.",
-		JA: "ネットワーク監視(デバイスフロー相関)が有効で、このホストではカーネルモジュール ampnetworkflow による監視が必要ですが、モジュールをビルドまたはロードできません。カーネルによるリアルタイムのネットワーク監視は行われず、可能な場合は縮退モードで監視します。",
+		EN: "Network monitoring (device flow correlation) is on, and its events do not come: this host monitors with the kernel module ampnetworkflow, which cannot be built or loaded, or the event source in use does not bring what the connector does as its own test. The degraded source is used where it can be.",
+		JA: "ネットワーク監視(デバイスフロー相関)が有効ですが、イベントが届きません。このホストではカーネルモジュール ampnetworkflow による監視が必要なのにモジュールをビルドまたはロードできないか、使用中のイベントソースがコネクタ自身のテスト接続を捕捉できていません。可能な場合は縮退モードで監視します。",
 	},
 	Detection: Text{
 		EN: "The module is loaded and a loopback connection of the connector's own is awaited as its test event. Secure Boot, lockdown, enforced signatures, symbols and version of the kernel, other third-party modules and the build's output are read to tell the causes apart.",
@@ -45,7 +45,7 @@ var fault9 = Fault{
 }
 
 var fault11 = Fault{
-	ID: 11, Severity: Major, ToRaise: kernelSettles,
+	ID: 11, Severity: Major, ToRaise: kernelSettles, Judged: true,
 	Name: Text{
 		EN: "Required kernel development package missing",
 		JA: "必要なカーネル開発パッケージがありません",
@@ -65,7 +65,7 @@ var fault11 = Fault{
 }
 
 var fault16 = Fault{
-	ID: 16, Severity: Critical, ToRaise: kernelSettles,
+	ID: 16, Severity: Critical, ToRaise: kernelSettles, Judged: true,
 	CausedBy: []ID{19, 11}, // programs that the policy refuses, modules that only lack headers: the kernel itself may be fine
 	Name: Text{
 		EN: "Incompatible kernel",

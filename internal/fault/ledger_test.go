@@ -271,7 +271,7 @@ func TestHistoryAndEvidenceAreBounded(t *testing.T) {
 	big := finding(19, Raised)
 	big.Evidence = make([]Evidence, 1000)
 	for i := range big.Evidence {
-		big.Evidence[i] = Evidence{strings.Repeat("\x01", 5000), strings.Repeat("\xff", 5000), "ファイル" + strings.Repeat("あ", 2000), "x"}
+		big.Evidence[i] = Evidence{strings.Repeat("\x01", 5000), strings.Repeat("\xff", 5000), "ファイル" + strings.Repeat("あ", 2000), "x", EvidenceWords{What: strings.Repeat("あ", 2000)}}
 	}
 	for i := range 300 {
 		f := big

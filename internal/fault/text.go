@@ -21,6 +21,45 @@ func (t Text) In(l Language) string {
 	return t.EN
 }
 
+// With fills in the verbs of package fmt in both languages. An argument that is a Text is filled in by language.
+func (t Text) With(args ...any) Text {
+	return Text{EN: t.format(English, args), JA: t.format(Japanese, args)}
+}
+
+func (t Text) format(l Language, args []any) string {
+	filled := make([]any, len(args))
+	for i, arg := range args {
+		if word, ok := arg.(Text); ok {
+			arg = word.In(l)
+		}
+		filled[i] = arg
+	}
+	return fmt.Sprintf(t.In(l), filled...)
+}
+
+// Join joins texts in each language.
+func Join(texts []Text, separator Text) Text {
+	var joined Text
+	for i, t := range texts {
+		if i > 0 {
+			joined.EN, joined.JA = joined.EN+separator.EN, joined.JA+separator.JA
+		}
+		joined.EN, joined.JA = joined.EN+t.In(English), joined.JA+t.In(Japanese)
+	}
+	return joined
+}
+
+// Verbatim is a text that is the same in every language: a path, a command, a value as read.
+func Verbatim(s string) Text { return Text{EN: s, JA: s} }
+
+// translated is the Japanese text where it differs from the English one.
+func (t Text) translated() string {
+	if t.JA == t.EN {
+		return ""
+	}
+	return t.JA
+}
+
 // PickLanguage decides the language of user-facing texts: what the flag --lang says, else the locale of messages, in the order of
 // locale(7): LC_ALL, LC_MESSAGES, LANG. A locale in another language than the product's is answered in English. A flag that
 // names no language of the product is an error.

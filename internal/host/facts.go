@@ -17,7 +17,7 @@ type Facts struct {
 	Distribution   Reading[Distribution]
 	Kernel         Reading[Kernel]
 	Account        AccountFacts
-	LoginDefs      Reading[*LoginDefs]
+	LoginDefs      Reading[*LoginSettings]
 	Connectors     []Connector           // the connectors that are installed, ours first; empty if none
 	Installation   Reading[Installation] // how the installed one was recognised; Value.Binary is "" if there is none
 	Unit           Reading[UnitFile]     // of the found connector, or ours
@@ -57,6 +57,7 @@ type Kernel struct {
 	Release string                     // uname -r
 	Config  Reading[map[string]string] // the options of its build configuration that matter here, "y", "m", a value, or "n"
 	BTF     Reading[bool]              // CONFIG_DEBUG_INFO_BTF
+	Headers Reading[*Headers]          // nil where it has no build link
 }
 
 // Account is a line of passwd(5).

@@ -24,7 +24,7 @@ func Gather(ctx context.Context, r Root, o Options) Facts {
 	})
 	wg.Go(func() { f.Kernel = kernel(r, o.Kernel) })
 	wg.Go(func() {
-		f.LoginDefs = loginDefs(r)
+		f.LoginDefs = LoginSettingsOf(r)
 		f.Memory = memory(r)
 		f.Init = initSystem(r)
 		f.Disk = disks(ctx, r)
@@ -55,7 +55,7 @@ func (f Facts) unreadable(err error) Facts {
 	c := Connectors[0]
 	f.Distribution = NotKnown[Distribution](f.Root, err)
 	f.Kernel = NotKnown[Kernel](f.Root, err)
-	f.LoginDefs = NotKnown[*LoginDefs](f.Root, err)
+	f.LoginDefs = NotKnown[*LoginSettings](f.Root, err)
 	f.Memory = NotKnown[Memory](f.Root, err)
 	f.Init = NotKnown[Init](f.Root, err)
 	f.PackageManager = NotKnown[PackageManager](f.Root, err)

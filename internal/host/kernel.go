@@ -18,6 +18,9 @@ var (
 	upstreamPattern = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,6}){1,2}`)
 )
 
+// ErrSeveralKernels is in the chain of Facts.Kernel's error for an image that holds more than one kernel, of which none was chosen.
+var ErrSeveralKernels = errors.New("choose one with --kernel")
+
 // CheckRelease refuses what cannot be a kernel release (uname(2): at most 64 bytes), such as a path.
 func CheckRelease(release string) error {
 	if !releasePattern.MatchString(release) {
@@ -43,6 +46,7 @@ func kernel(r Root, asked string) Reading[Kernel] {
 	}
 	k := Kernel{Release: release.Value, Config: KernelConfig(r, release.Value, configOptions...)}
 	k.BTF = Reading[bool]{Value: k.Config.Value[optionBTF] == "y", From: k.Config.From, Err: k.Config.Err}
+	k.Headers = headersOf(r, release.Value)
 	return Read(k, release.From)
 }
 
@@ -81,7 +85,7 @@ func imageRelease(r Root) Reading[string] {
 		case len(found) == 1:
 			return Read(found[0], dir)
 		case len(found) > 1:
-			return NotKnown[string](dir, fmt.Errorf("%s has %d kernels (%s): choose one with --kernel", dir, len(found), strings.Join(found, ", ")))
+			return NotKnown[string](dir, fmt.Errorf("%s has %d kernels (%s): %w", dir, len(found), strings.Join(found, ", "), ErrSeveralKernels))
 		}
 	}
 	return NotKnown[string](modulesFolders[0], errors.New("the image has no kernel in /usr/lib/modules: name the one that it will run on with --kernel"))

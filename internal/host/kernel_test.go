@@ -32,6 +32,9 @@ func TestKernelOfAnImage(t *testing.T) {
 		if k.Value.Release != c.release || k.From != c.from || (k.Err == nil) != (c.err == "") || k.Err != nil && !strings.Contains(k.Err.Error(), c.err) {
 			t.Errorf("%s: %q from %s, %v", name, k.Value.Release, k.From, k.Err)
 		}
+		if errors.Is(k.Err, ErrSeveralKernels) != (name == "several") {
+			t.Errorf("%s: %v is or is not ErrSeveralKernels", name, k.Err)
+		}
 	}
 	if k := kernel(At("/"), ""); k.Err != nil || k.Value.Release == "" || k.From != "uname -r" {
 		t.Errorf("the running kernel: %+v", k)

@@ -2,13 +2,10 @@ package host
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
-	"strconv"
 	"strings"
 )
 
-// Where login.defs(5) is. Distributions whose shadow reads it with libeconf (SUSE) keep the vendor's file below /usr/etc.
+// Where login.defs(5) is. Distributions whose shadow reads it with libeconf (SUSE, --enable-vendordir) keep the vendor's file below /usr/etc.
 const (
 	LoginDefsPath       = "/etc/login.defs"
 	VendorLoginDefsPath = "/usr/etc/login.defs"
@@ -142,17 +139,6 @@ func (d *LoginDefs) Bool(key string) bool {
 	return strings.EqualFold(v, "yes")
 }
 
-// Number reads a number, decimal, octal (0…) or hexadecimal (0x…); ok is false if the key is absent or no number, in which
-// cases shadow takes its built-in default.
-func (d *LoginDefs) Number(key string) (n int64, ok bool) {
-	v, _, ok := d.Value(key)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(v, 0, 64)
-	return n, err == nil
-}
-
 // Bytes returns the whole file as it was parsed.
 func (d *LoginDefs) Bytes() []byte { return bytes.Clone(d.text) }
 
@@ -234,23 +220,4 @@ func splice(text []byte, start, end int, with string) []byte {
 	out = append(out, text[:start]...)
 	out = append(out, with...)
 	return append(out, text[end:]...)
-}
-
-// loginDefs reads the host's login.defs, the vendor's where the host has none of its own.
-func loginDefs(r Root) Reading[*LoginDefs] {
-	name := LoginDefsPath
-	b, err := r.ReadFile(name, maxLoginDefs)
-	if errors.Is(err, fs.ErrNotExist) {
-		if vb, verr := r.ReadFile(VendorLoginDefsPath, maxLoginDefs); !errors.Is(verr, fs.ErrNotExist) {
-			name, b, err = VendorLoginDefsPath, vb, verr
-		}
-	}
-	if err != nil {
-		return NotKnown[*LoginDefs](name, err)
-	}
-	d, err := ParseLoginDefs(name, b)
-	if err != nil {
-		return NotKnown[*LoginDefs](name, err)
-	}
-	return Read(d, name)
 }

@@ -123,16 +123,6 @@ func TestLoginDefsDamaged(t *testing.T) {
 	}
 }
 
-func TestLoginDefsOfTheVendor(t *testing.T) {
-	got := loginDefs(tree{"usr/etc/login.defs": "USERGROUPS_ENAB no\n"}.root(t))
-	if got.Err != nil || got.From != VendorLoginDefsPath {
-		t.Errorf("%+v", got)
-	}
-	if got := loginDefs(tree{"etc/": ""}.root(t)); !errors.Is(got.Err, os.ErrNotExist) || got.From != LoginDefsPath {
-		t.Errorf("%+v", got)
-	}
-}
-
 // TestLoginDefsAsShadowReadsIt compares with the machine's own useradd: where a number is expected, its complaint quotes the
 // value that it read. It works on a scratch root.
 func TestLoginDefsAsShadowReadsIt(t *testing.T) {

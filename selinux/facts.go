@@ -89,6 +89,8 @@ type Facts struct {
 	Running       bool                 // Domain is that of the running service, not the one that it would run in
 	Needs         []Need               // what was asked about
 	Access        []host.Reading[Access]
+	Own           []host.Reading[Access] // the kernel's answers for the domain of this very process; see Refusal
+	OwnContext    string                 // that domain's full context, "" where it is not known
 	Store         host.Reading[Store]
 	Tools         map[string]host.Reading[bool] // by name ("semodule", "semanage"): is it there
 }

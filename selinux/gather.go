@@ -2,6 +2,7 @@ package selinux
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +70,21 @@ func (k kernel) gatherLive(r host.Root, o Options, f *Facts) {
 			continue
 		}
 		f.Access = append(f.Access, k.access(f.DomainContext, n))
+	}
+	k.gatherOwn(f)
+}
+
+// gatherOwn asks what this process may do of what our programs need on the running kernel, whatever the connector is that Needs is about.
+func (k kernel) gatherOwn(f *Facts) {
+	from := filepath.Join(k.proc, "self/attr/current")
+	context, err := readSmall(from)
+	for _, n := range WouldNeed(runningRelease()) {
+		if err != nil {
+			f.Own = append(f.Own, host.NotKnown[Access](from, err))
+			continue
+		}
+		f.OwnContext = context
+		f.Own = append(f.Own, k.access(context, n))
 	}
 }
 

@@ -8,6 +8,7 @@ import "github.com/ampconnector/amp/internal/host"
 type Facts struct {
 	KernelBTF host.Reading[bool] // /sys/kernel/btf/vmlinux can be read and parsed
 	// Load is the result of loading, for real, a small program that reads what ours read, by the calling process. Err is the kernel's
-	// errno as it is: EPERM under SELinux is fault 19, EPERM under lockdown is not, and this package does not say which.
+	// errno as it is: EPERM under SELinux is fault 19, EPERM under lockdown is not, and this package does not say which. Where
+	// nothing was tried (GatherUntried), it is the caller's reason.
 	Load host.Reading[bool]
 }

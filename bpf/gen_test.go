@@ -9,17 +9,11 @@ import (
 	"testing"
 )
 
-// TestGeneratedIsCurrent runs the command of gen.go once more and compares.
+// TestGeneratedIsCurrent runs the commands of gen.go once more and compares.
 func TestGeneratedIsCurrent(t *testing.T) {
 	source, err := os.ReadFile("gen.go")
 	if err != nil {
 		t.Skipf("needs the source tree: %v", err)
-	}
-	_, line, ok := strings.Cut(string(source), "\n//go:generate go tool ")
-	line, _, _ = strings.Cut(line, "\n")
-	options, rest, ok2 := strings.Cut(line, " bpf2go ")
-	if !ok || !ok2 {
-		t.Fatal("gen.go: found no line //go:generate go tool … bpf2go …")
 	}
 	for _, tool := range []string{"go", "clang-14", "llvm-strip-14"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -30,13 +24,25 @@ func TestGeneratedIsCurrent(t *testing.T) {
 		missing(t, err)
 	}
 	dir := t.TempDir()
-	args := append([]string{"tool", options, "bpf2go", "-output-dir", dir, "-go-package", "bpf"}, strings.Fields(rest)...)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	objects := 0
+	for line := range strings.Lines(string(source)) {
+		line, ok := strings.CutPrefix(strings.TrimSpace(line), "//go:generate go tool ")
+		if !ok {
+			continue
+		}
+		options, rest, ok := strings.Cut(line, " bpf2go ")
+		if !ok {
+			t.Fatalf("gen.go: %q, expected //go:generate go tool … bpf2go …", line)
+		}
+		objects++
+		args := append([]string{"tool", options, "bpf2go", "-output-dir", dir, "-go-package", "bpf"}, strings.Fields(rest)...)
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
 	}
-	made, err := filepath.Glob(filepath.Join(dir, "process_*"))
-	if err != nil || len(made) != 4 {
-		t.Fatalf("made %v (error %v), expected two objects and two Go files", made, err)
+	made, err := filepath.Glob(filepath.Join(dir, "*_bpfel.*"))
+	if err != nil || objects == 0 || len(made) != 4*objects {
+		t.Fatalf("made %v (error %v), expected two objects and two Go files of each of %d C files", made, err, objects)
 	}
 	for _, path := range made {
 		want, err := os.ReadFile(path)

@@ -16,16 +16,24 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	processMapCounts         = "counts"
-	processMapEvents         = "events"
-	processMapMarks          = "marks"
-	processMapScratch        = "scratch"
-	processProgAmpExec       = "amp_exec"
-	processProgAmpExecSecond = "amp_exec_second"
-	processProgAmpExit       = "amp_exit"
-	processProgAmpExitSecond = "amp_exit_second"
-	processVarReaderWaits    = "reader_waits"
-	processVarWakeupBytes    = "wakeup_bytes"
+	processMapActivity            = "activity"
+	processMapActivityTemplate    = "activity_template"
+	processMapCounts              = "counts"
+	processMapEvents              = "events"
+	processMapExcludedExecutables = "excluded_executables"
+	processMapExcludedUsers       = "excluded_users"
+	processMapHeirs               = "heirs"
+	processMapMarks               = "marks"
+	processMapPlaces              = "places"
+	processMapReaderWaits         = "reader_waits"
+	processMapRecent              = "recent"
+	processMapRooms               = "rooms"
+	processMapSettings            = "settings"
+	processProgAmpExec            = "amp_exec"
+	processProgAmpExecSecond      = "amp_exec_second"
+	processProgAmpExit            = "amp_exit"
+	processProgAmpExitSecond      = "amp_exit_second"
+	processProgAmpFork            = "amp_fork"
 )
 
 // loadProcess returns the embedded CollectionSpec for process.
@@ -74,24 +82,32 @@ type processProgramSpecs struct {
 	AmpExecSecond *ebpf.ProgramSpec `ebpf:"amp_exec_second"`
 	AmpExit       *ebpf.ProgramSpec `ebpf:"amp_exit"`
 	AmpExitSecond *ebpf.ProgramSpec `ebpf:"amp_exit_second"`
+	AmpFork       *ebpf.ProgramSpec `ebpf:"amp_fork"`
 }
 
 // processMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processMapSpecs struct {
-	Counts  *ebpf.MapSpec `ebpf:"counts"`
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Marks   *ebpf.MapSpec `ebpf:"marks"`
-	Scratch *ebpf.MapSpec `ebpf:"scratch"`
+	Activity            *ebpf.MapSpec `ebpf:"activity"`
+	ActivityTemplate    *ebpf.MapSpec `ebpf:"activity_template"`
+	Counts              *ebpf.MapSpec `ebpf:"counts"`
+	Events              *ebpf.MapSpec `ebpf:"events"`
+	ExcludedExecutables *ebpf.MapSpec `ebpf:"excluded_executables"`
+	ExcludedUsers       *ebpf.MapSpec `ebpf:"excluded_users"`
+	Heirs               *ebpf.MapSpec `ebpf:"heirs"`
+	Marks               *ebpf.MapSpec `ebpf:"marks"`
+	Places              *ebpf.MapSpec `ebpf:"places"`
+	ReaderWaits         *ebpf.MapSpec `ebpf:"reader_waits"`
+	Recent              *ebpf.MapSpec `ebpf:"recent"`
+	Rooms               *ebpf.MapSpec `ebpf:"rooms"`
+	Settings            *ebpf.MapSpec `ebpf:"settings"`
 }
 
 // processVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processVariableSpecs struct {
-	ReaderWaits *ebpf.VariableSpec `ebpf:"reader_waits"`
-	WakeupBytes *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // processObjects contains all objects after they have been loaded into the kernel.
@@ -114,18 +130,36 @@ func (o *processObjects) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processMaps struct {
-	Counts  *ebpf.Map `ebpf:"counts"`
-	Events  *ebpf.Map `ebpf:"events"`
-	Marks   *ebpf.Map `ebpf:"marks"`
-	Scratch *ebpf.Map `ebpf:"scratch"`
+	Activity            *ebpf.Map `ebpf:"activity"`
+	ActivityTemplate    *ebpf.Map `ebpf:"activity_template"`
+	Counts              *ebpf.Map `ebpf:"counts"`
+	Events              *ebpf.Map `ebpf:"events"`
+	ExcludedExecutables *ebpf.Map `ebpf:"excluded_executables"`
+	ExcludedUsers       *ebpf.Map `ebpf:"excluded_users"`
+	Heirs               *ebpf.Map `ebpf:"heirs"`
+	Marks               *ebpf.Map `ebpf:"marks"`
+	Places              *ebpf.Map `ebpf:"places"`
+	ReaderWaits         *ebpf.Map `ebpf:"reader_waits"`
+	Recent              *ebpf.Map `ebpf:"recent"`
+	Rooms               *ebpf.Map `ebpf:"rooms"`
+	Settings            *ebpf.Map `ebpf:"settings"`
 }
 
 func (m *processMaps) Close() error {
 	return _ProcessClose(
+		m.Activity,
+		m.ActivityTemplate,
 		m.Counts,
 		m.Events,
+		m.ExcludedExecutables,
+		m.ExcludedUsers,
+		m.Heirs,
 		m.Marks,
-		m.Scratch,
+		m.Places,
+		m.ReaderWaits,
+		m.Recent,
+		m.Rooms,
+		m.Settings,
 	)
 }
 
@@ -133,8 +167,6 @@ func (m *processMaps) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processVariables struct {
-	ReaderWaits *ebpf.Variable `ebpf:"reader_waits"`
-	WakeupBytes *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // processPrograms contains all programs after they have been loaded into the kernel.
@@ -145,6 +177,7 @@ type processPrograms struct {
 	AmpExecSecond *ebpf.Program `ebpf:"amp_exec_second"`
 	AmpExit       *ebpf.Program `ebpf:"amp_exit"`
 	AmpExitSecond *ebpf.Program `ebpf:"amp_exit_second"`
+	AmpFork       *ebpf.Program `ebpf:"amp_fork"`
 }
 
 func (p *processPrograms) Close() error {
@@ -153,6 +186,7 @@ func (p *processPrograms) Close() error {
 		p.AmpExecSecond,
 		p.AmpExit,
 		p.AmpExitSecond,
+		p.AmpFork,
 	)
 }
 

@@ -11,34 +11,28 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// The layout of struct amp_record, headers/record.h. A test compares it with the objects' BTF.
+// The layout of struct amp_record, headers/record.h, with which every record begins. A test compares it with the objects' BTF.
 const (
-	recordVersion = 1
-	recordSize    = 88 // of the fixed header
+	recordVersion = 2
+	recordSize    = 96
 
-	offSize     = 0
-	offVersion  = 4
-	offKind     = 5
-	offFlags    = 6
-	offTime     = 8
-	offStart    = 16
-	offInode    = 24
-	offPID      = 32
-	offPPID     = 36
-	offUID      = 40
-	offEUID     = 44
-	offStatus   = 48
-	offPathSize = 52
-	offArgsSize = 54
-	offComm     = 56
-	offParent   = 72
-	commSize    = 16
-)
-
-// enum amp_kind.
-const (
-	kindExec = 1
-	kindExit = 2
+	offSize        = 0
+	offVersion     = 4
+	offKind        = 5
+	offFlags       = 6
+	offTime        = 8
+	offStart       = 16
+	offParentStart = 24
+	offCgroup      = 32
+	offPID         = 40
+	offPPID        = 44
+	offUID         = 48
+	offEUID        = 52
+	offAUID        = 56
+	offMerged      = 60
+	offComm        = 64
+	offParent      = 80
+	commSize       = 16
 )
 
 // enum amp_flag.
@@ -47,21 +41,41 @@ const (
 	flagArgsTruncated
 	flagScript
 	flagThreads
+	flagTargetTruncated
+	flagExeTruncated
+	flagDirectoryTruncated
+	flagJoined
 )
 
 // errUnknownKind is a record that a newer kernel part wrote and that this version has no use for.
 var errUnknownKind = errors.New("record of an unknown kind")
 
-// decoder turns records into events. It has one event, whose strings lie in the record: both are good until the next call.
+// decoders read what a kind has after the head. They trust no length in it.
+var decoders = [maxKinds]func(*decoder, []byte) error{
+	monitor.Exec: (*decoder).exec,
+	monitor.Exit: (*decoder).exit,
+
+	monitor.FlowOpen:  (*decoder).flow,
+	monitor.FlowClose: (*decoder).flow,
+	monitor.Listen:    (*decoder).flow,
+
+	monitor.ModuleLoad:  (*decoder).system,
+	monitor.BPFLoad:     (*decoder).system,
+	monitor.Trace:       (*decoder).system,
+	monitor.Credentials: (*decoder).system,
+}
+
+// decoder turns records into events. It has one event, whose strings lie in the record or in the decoder: all are good until the next call.
 type decoder struct {
-	clock *wallClock
-	event monitor.Event
-	args  []string
+	clock     *wallClock
+	event     monitor.Event
+	process   monitor.Process
+	ancestors [1]monitor.Ancestor
+	args      []string
+	joined    [2][]byte
 
 	// Of the last record, beside the event.
 	flags uint16
-	start uint64 // ns of the boot clock
-	inode uint64
 }
 
 // decode reads one record. It trusts no length in it.
@@ -72,19 +86,18 @@ func (d *decoder) decode(b []byte) (*monitor.Event, error) {
 	if v := b[offVersion]; v != recordVersion {
 		return nil, fmt.Errorf("record of version %d, expected %d", v, recordVersion)
 	}
-	path, args := u16(b, offPathSize), u16(b, offArgsSize)
-	if size := u32(b, offSize); int64(size) > int64(len(b)) || int64(size) != recordSize+int64(path)+int64(args) {
-		return nil, fmt.Errorf("record of %d bytes says %d: header %d, path %d, arguments %d", len(b), size, recordSize, path, args)
+	// The ring rounds sizes up.
+	size := u32(b, offSize)
+	if size < recordSize || uint64(size) > uint64(len(b)) {
+		return nil, fmt.Errorf("record of %d bytes says %d", len(b), size)
 	}
-	tail := b[recordSize:]
-	d.fill(b)
-	switch b[offKind] {
-	case kindExec:
-		d.exec(tail[:path:path], tail[path:int(path)+int(args)])
-	case kindExit:
-		d.exit(u32(b, offStatus))
-	default:
+	kind := b[offKind]
+	if kind >= maxKinds || decoders[kind] == nil {
 		return nil, errUnknownKind
+	}
+	d.fill(b)
+	if err := decoders[kind](d, b[:size:size]); err != nil {
+		return nil, err
 	}
 	return &d.event, nil
 }
@@ -92,48 +105,48 @@ func (d *decoder) decode(b []byte) (*monitor.Event, error) {
 // fill sets what is the same for all kinds, and clears the rest.
 func (d *decoder) fill(b []byte) {
 	now := u64(b, offTime)
-	d.flags, d.start, d.inode = u16(b, offFlags), u64(b, offStart), u64(b, offInode)
+	d.flags = u16(b, offFlags)
 	d.clock.follow(now)
+	start := u64(b, offStart)
 	d.event = monitor.Event{
-		Time: d.clock.at(now),
-		Process: monitor.Process{
-			PID:       u32(b, offPID),
-			PPID:      u32(b, offPPID),
-			UID:       u32(b, offUID),
-			EUID:      u32(b, offEUID),
-			Start:     d.clock.at(d.start),
-			StartBoot: time.Duration(d.start),
-			Comm:      comm(b[offComm : offComm+commSize]),
-			Parent:    comm(b[offParent : offParent+commSize]),
-		},
+		Kind:    monitor.Kind(b[offKind]),
+		Time:    d.clock.at(now),
+		Process: &d.process,
+		Merged:  u32(b, offMerged),
 	}
+	d.process = monitor.Process{
+		PID:       u32(b, offPID),
+		PPID:      u32(b, offPPID),
+		UID:       u32(b, offUID),
+		EUID:      u32(b, offEUID),
+		AUID:      u32(b, offAUID),
+		Start:     d.clock.at(start),
+		StartBoot: time.Duration(start),
+		Comm:      comm(b[offComm : offComm+commSize]),
+		Parent:    comm(b[offParent : offParent+commSize]),
+		Cgroup:    u64(b, offCgroup),
+	}
+	d.ancestors[0] = monitor.Ancestor{PID: d.process.PPID, StartBoot: time.Duration(u64(b, offParentStart)), Exe: d.process.Parent}
+	d.process.Ancestors = d.ancestors[:]
 }
 
-func (d *decoder) exec(path, args []byte) {
-	d.event.Kind = monitor.Exec
-	d.event.Path = view(path)
-	d.event.ArgsTruncated = d.flags&flagArgsTruncated != 0
-	d.args = d.args[:0]
-	for len(args) > 0 {
-		arg, rest, ended := bytes.Cut(args, nul)
-		d.args = append(d.args, view(arg))
-		if !ended {
-			d.event.ArgsTruncated = true
+// tail cuts the tail of a record, which begins at from, into parts of the sizes that stand in b at the offsets at.
+func tail(b []byte, from int, parts [][]byte, at ...int) error {
+	if len(b) < from {
+		return fmt.Errorf("record of kind %d has %d bytes, expected at least %d", b[offKind], len(b), from)
+	}
+	rest := b[from:]
+	for i, off := range at {
+		n := int(u16(b, off))
+		if n > len(rest) {
+			return fmt.Errorf("record of kind %d: part %d of its tail has %d bytes, %d are left", b[offKind], i, n, len(rest))
 		}
-		args = rest
+		parts[i], rest = rest[:n:n], rest[n:]
 	}
-	d.event.Args = d.args
-}
-
-// exit reads a status as wait(2) gives it: the signal in the low 7 bits, "core dumped" above it, else the exit status.
-func (d *decoder) exit(status uint32) {
-	d.event.Kind = monitor.Exit
-	if sig := int(status & 0x7f); sig != 0 {
-		d.event.Signal = sig
-		d.event.ExitCode = -1
-		return
+	if len(rest) > 0 {
+		return fmt.Errorf("record of kind %d has %d bytes more than its parts", b[offKind], len(rest))
 	}
-	d.event.ExitCode = int(status >> 8 & 0xff)
+	return nil
 }
 
 var nul = []byte{0}

@@ -7,12 +7,10 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ampconnector/amp/internal/monitor"
@@ -36,21 +34,23 @@ const (
 
 // source is the eBPF programs, attached, and the reader of their ring.
 type source struct {
-	name    monitor.SourceName
-	objects processObjects
-	links   []link.Link
-	reader  *ringbuf.Reader
+	name   monitor.SourceName
+	reader *ringbuf.Reader
+	tally  tally
 
-	handled atomic.Uint64
-	damaged atomic.Uint64 // records that could not be decoded
+	mu      sync.Mutex // for all but the ring: attaching takes long, and the reader does not wait for it
+	kernel  *loaded
+	applied *applied
+	closed  bool
+	final   monitor.Counts // once closed, without the tally
 
-	mu     sync.Mutex
-	closed bool
-	final  monitor.Loss // once closed
+	ring sync.Mutex // against Close, which takes the ring away
+	gone bool       // the ring is
 }
 
-// Open loads the programs, attaches them and returns the source of their events. Those that happen before Run is called wait in the
-// ring. An error of the kernel can be told with errors.Is and an errno; a verifier's refusal comes with the end of its log.
+// Open loads the programs, attaches those for the processes' kinds and returns the source of their events; Set attaches the others. Events that
+// happen before Run is called wait in the ring. An error of the kernel can be told with errors.Is and an errno; a verifier's
+// refusal comes with the end of its log.
 func Open(ctx context.Context) (monitor.Source, error) {
 	s, err := open(ctx, options{name: monitor.EBPFKernelBTF})
 	if err != nil {
@@ -64,6 +64,7 @@ type options struct {
 	name  monitor.SourceName
 	types *btf.Spec // layouts to relocate with; the kernel's own BTF
 	ring  uint32    // bytes of the ring, a power of two and of pages; by the number of CPUs
+	hooks hookSet   // the best that the kernel lets us attach
 }
 
 func open(ctx context.Context, o options) (*source, error) {
@@ -73,38 +74,22 @@ func open(ctx context.Context, o options) (*source, error) {
 	if o.ring == 0 {
 		o.ring = ringSize()
 	}
-	s := &source{name: o.name}
-	err := s.load(o)
-	// Relocation reads the kernel's types, 5 MB mapped and as much again in memory; they are not needed until the next Open.
-	debug.FreeOSMemory()
-	if err != nil {
-		return nil, err
+	if o.hooks == 0 {
+		o.hooks = probeHooks(o.types)
 	}
-	if err := s.attach(); err != nil {
-		s.Close()
-		return nil, err
+	s := &source{name: o.name, kernel: newLoaded(o.hooks, o.types, o.ring)}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("load eBPF programs: %w", err), s.kernel.close())
 	}
 	return s, nil
 }
 
-func (s *source) load(o options) error {
-	spec, err := loadProcess()
-	if err != nil {
+func (s *source) start() error {
+	if err := s.set(monitor.Settings{Kinds: monitor.ProcessKinds}); err != nil {
 		return err
 	}
-	spec.Maps[processMapEvents].MaxEntries = o.ring
-	if err := spec.Variables[processVarWakeupBytes].Set(uint64(o.ring / wakeupPart)); err != nil {
-		return err
-	}
-	err = withMemlock(func() error {
-		return spec.LoadAndAssign(&s.objects, &ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: o.types}})
-	})
-	if err != nil {
-		return fmt.Errorf("load eBPF programs: %w", brief(err))
-	}
-	s.reader, err = ringbuf.NewReader(s.objects.Events)
-	if err != nil {
-		s.objects.Close()
+	var err error
+	if s.reader, err = ringbuf.NewReader(s.kernel.maps["events"]); err != nil {
 		return fmt.Errorf("open the ring of events: %w", err)
 	}
 	return nil
@@ -122,24 +107,35 @@ func ringSize() uint32 {
 	return size
 }
 
-func (s *source) attach() error {
-	// The kernel calls the programs of a tracepoint in the order in which they were attached, and the second must come second.
-	for _, p := range []struct {
-		tracepoint string
-		program    *ebpf.Program
-	}{
-		{"sched_process_exec", s.objects.AmpExec},
-		{"sched_process_exec", s.objects.AmpExecSecond},
-		{"sched_process_exit", s.objects.AmpExit},
-		{"sched_process_exit", s.objects.AmpExitSecond},
-	} {
-		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.tracepoint, Program: p.program})
-		if err != nil {
-			return fmt.Errorf("attach to raw tracepoint %s: %w", p.tracepoint, err)
-		}
-		s.links = append(s.links, l)
+// Set implements monitor.Source. Executables that are excluded are looked up by their paths anew each time: an upgrade of a package puts
+// another file there. Programs are attached before they are told to write anything.
+func (s *source) Set(settings monitor.Settings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
 	}
-	return nil
+	before := s.applied
+	err := s.set(settings)
+	if err != nil && before != nil {
+		s.applied = before
+		err = errors.Join(err, s.kernel.write(before), s.kernel.reconcile(before))
+	}
+	return err
+}
+
+func (s *source) set(settings monitor.Settings) error {
+	// Relocation reads the kernel's types, 5 MB mapped and as much again in memory; they are not needed until the next time.
+	defer debug.FreeOSMemory()
+	a, err := apply(settings)
+	if err != nil {
+		return err
+	}
+	if err := s.kernel.reconcile(a); err != nil {
+		return err
+	}
+	s.applied = a
+	return s.kernel.write(a)
 }
 
 // Name implements monitor.Source.
@@ -218,12 +214,12 @@ func (r *run) rest() error {
 
 // askToBeWoken makes the next record wake the reader, and returns the bytes that are in the ring already.
 func (s *source) askToBeWoken() (int, error) {
-	s.mu.Lock() // against Close, which takes the ring away
-	defer s.mu.Unlock()
-	if s.closed {
+	s.ring.Lock()
+	defer s.ring.Unlock()
+	if s.gone {
 		return 0, ringbuf.ErrClosed
 	}
-	if err := s.objects.ReaderWaits.Set(uint32(1)); err != nil {
+	if err := s.kernel.maps["reader_waits"].Put(uint32(0), uint32(1)); err != nil {
 		return 0, err
 	}
 	return s.reader.AvailableBytes(), nil
@@ -231,9 +227,9 @@ func (s *source) askToBeWoken() (int, error) {
 
 // backlog is how many bytes are in the ring.
 func (s *source) backlog() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	s.ring.Lock()
+	defer s.ring.Unlock()
+	if s.gone {
 		return 0
 	}
 	return s.reader.AvailableBytes()
@@ -259,77 +255,65 @@ func (r *run) take(b []byte) {
 		return
 	}
 	if err != nil {
-		r.damaged.Add(1)
+		r.tally.damaged[kindOf(b)].Add(1)
 		return
 	}
-	d := &r.decoder
-	p := &e.Process
-	switch e.Kind {
-	case monitor.Exit:
-		if r.exits.seen(p.PID, d.start, d.flags&flagThreads != 0) {
-			return
-		}
-	case monitor.Exec:
-		if incomplete(e.Path) {
-			e.Path = complete("/proc", e.Path, p.PID, d.start, d.inode, d.flags&flagScript != 0)
-		}
+	if e.Kind == monitor.Exit && r.exits.seen(e.Process.PID, uint64(e.Process.StartBoot), r.decoder.flags&flagThreads != 0) {
+		return
 	}
-	r.handled.Add(1)
+	r.tally.handled[e.Kind].Add(1)
 	r.handle(e)
 }
 
-// Loss implements monitor.Source. Lost are records that found the ring full, records that could not be decoded, and events for which
-// the kernel ran neither of the two programs.
-func (s *source) Loss() (monitor.Loss, error) {
+// kindOf is what a record that is damaged says of its kind.
+func kindOf(b []byte) monitor.Kind {
+	if len(b) <= offKind || b[offKind] >= maxKinds {
+		return 0
+	}
+	return monitor.Kind(b[offKind])
+}
+
+// Counts implements monitor.Source.
+func (s *source) Counts() (monitor.Counts, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := s.final
+	if !s.closed {
+		var err error
+		if counts, err = s.kernel.counts(); err != nil {
+			return counts, err
+		}
+		counts.QueueBytes, counts.QueueSize = uint64(s.reader.AvailableBytes()), uint64(s.reader.BufferSize())
+	}
+	s.tally.addTo(&counts)
+	return counts, nil
+}
+
+// Hooks implements monitor.Source.
+func (s *source) Hooks() string { return s.kernel.set.String() }
+
+// Sees implements monitor.Source.
+func (s *source) Sees() monitor.Kinds {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kernel.sees()
+}
+
+// Activity implements monitor.Source.
+func (s *source) Activity() ([]monitor.Activity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		loss := s.final
-		loss.Handled = s.handled.Load()
-		return loss, nil
+		return nil, nil
 	}
-	return s.loss()
+	return s.kernel.activity()
 }
 
-func (s *source) loss() (monitor.Loss, error) {
-	loss := monitor.Loss{Handled: s.handled.Load(), Lost: s.damaged.Load()}
-	full, err := s.count(countLost)
-	if err != nil {
-		return loss, err
-	}
-	taken, err := s.count(countTaken)
-	if err != nil {
-		return loss, err
-	}
-	missed := uint64(0)
-	for _, p := range []*ebpf.Program{s.objects.AmpExec, s.objects.AmpExit} {
-		if st, err := p.Stats(); err == nil { // kernels before 5.12 do not count
-			missed += st.RecursionMisses
-		}
-	}
-	loss.Lost += full
-	if missed > taken { // the counts are not read at the same moment
-		loss.Lost += missed - taken
-	}
-	return loss, nil
-}
-
-// Keys of the map counts, programs/process.c.
-const (
-	countLost uint32 = iota
-	countTaken
-)
-
-// count adds up what the CPUs counted.
-func (s *source) count(key uint32) (sum uint64, err error) {
-	var byCPU []uint64
-	if err := s.objects.Counts.Lookup(key, &byCPU); err != nil {
-		return 0, fmt.Errorf("read the counts of events: %w", err)
-	}
-	for _, n := range byCPU {
-		sum += n
-	}
-	return sum, nil
+// BlindSpots implements monitor.Source.
+func (s *source) BlindSpots() []monitor.BlindSpot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kernel.blindSpots()
 }
 
 // Close implements monitor.Source.
@@ -340,11 +324,9 @@ func (s *source) Close() error {
 		return nil
 	}
 	s.closed = true
-	var errs []error
-	for _, l := range s.links {
-		errs = append(errs, l.Close())
-	}
-	s.final, _ = s.loss()
-	errs = append(errs, s.reader.Close(), s.objects.Close())
-	return errors.Join(errs...)
+	s.final, _ = s.kernel.counts()
+	s.ring.Lock()
+	defer s.ring.Unlock()
+	s.gone = true
+	return errors.Join(s.reader.Close(), s.kernel.close())
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +45,9 @@ func startWatch(tb testing.TB, o options) *watch {
 	}
 	s, err := open(tb.Context(), o)
 	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.Set(monitor.Settings{Kinds: monitor.KindsOf(monitor.Exec, monitor.Exit)}); err != nil {
 		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -111,22 +115,33 @@ func TestExecAndExit(t *testing.T) {
 	after := time.Now()
 
 	want := monitor.Event{
-		Kind: monitor.Exec, Path: program, Args: []string{program},
-		Process: monitor.Process{PPID: uint32(os.Getpid()), UID: uint32(os.Getuid()), EUID: uint32(os.Geteuid()), Comm: "program", Parent: ownComm(t)},
+		Kind: monitor.Exec, File: monitor.File{Path: program}, Args: []string{program},
+		Process: &monitor.Process{PPID: uint32(os.Getpid()), UID: uint32(os.Getuid()), EUID: uint32(os.Geteuid()), Comm: "program", Parent: ownComm(t)},
 	}
+	exe, err := executableAt(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := monitor.File{Path: program, Device: statDevice(exe.Device), Inode: exe.Inode}
+	want.File, want.Process.Exe = file, file
+	want.Process.Directory, want.Process.Args, want.Process.AUID = programDir, []string{program}, ownLoginUID(t)
 	opts := cmp.FilterPath(func(p cmp.Path) bool {
 		name := p.Last().String()
-		return name == ".Time" || name == ".Start" || name == ".StartBoot" || name == ".PID"
+		return name == ".Time" || name == ".Start" || name == ".StartBoot" || name == ".PID" || name == ".Ancestors" || name == ".Cgroup"
 	}, cmp.Ignore())
-	if diff := cmp.Diff(want, execed, opts); diff != "" {
+	if diff := cmp.Diff(want, execed, opts, sameEvents); diff != "" {
 		t.Error(diff)
 	}
-	want.Kind, want.Path, want.Args, want.ExitCode = monitor.Exit, "", nil, 3
-	if diff := cmp.Diff(want, exited, opts); diff != "" {
+	want.Kind, want.File, want.Args, want.ExitCode = monitor.Exit, monitor.File{}, nil, 3
+	want.Process.Exe, want.Process.Directory, want.Process.Args = monitor.File{}, "", nil
+	if diff := cmp.Diff(want, exited, opts, sameEvents); diff != "" {
 		t.Error(diff)
 	}
-	if execed.Process != exited.Process {
-		t.Errorf("exec by %+v, exit by %+v, expected the same", execed.Process, exited.Process)
+	if a, b := execed.Process, exited.Process; a.StartBoot != b.StartBoot || !cmp.Equal(a.Ancestors, b.Ancestors) || a.Cgroup != b.Cgroup {
+		t.Errorf("exec by %+v, exit by %+v, expected the same", a, b)
+	}
+	if a := execed.Process.Ancestors; len(a) != 1 || a[0].PID != uint32(os.Getpid()) || a[0].StartBoot == 0 {
+		t.Errorf("ancestors are %+v, expected this process", a)
 	}
 	// The clocks are read one after the other, and the kernel's boot clock may be coarse.
 	const slack = 20 * time.Millisecond
@@ -134,6 +149,19 @@ func TestExecAndExit(t *testing.T) {
 	if !slices.IsSortedFunc(times, time.Time.Compare) {
 		t.Errorf("times are out of order: %v", times)
 	}
+}
+
+// ownLoginUID reads /proc/self/loginuid, which only kernels with CONFIG_AUDIT have.
+func ownLoginUID(t *testing.T) uint32 {
+	b, err := os.ReadFile("/proc/self/loginuid")
+	if err != nil {
+		return monitor.Unset
+	}
+	n, err := strconv.ParseUint(string(b), 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(n)
 }
 
 func ownComm(t *testing.T) string {
@@ -269,21 +297,15 @@ func TestExecPath(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := w.running(t, "wait", 1, func(c *command) { c.path = tt.path })
-			if got[0].Path != tt.want {
-				t.Errorf("got %s, want %s", got[0].Path, tt.want)
+			if got[0].File.Path != tt.want {
+				t.Errorf("got %s, want %s", got[0].File.Path, tt.want)
 			}
 		})
 	}
 	t.Run("descriptor", func(t *testing.T) {
 		got := w.running(t, "fexecve", 2, nil)
-		if got[1].Path != program || !slices.Equal(got[1].Args, []string{"by-descriptor"}) {
-			t.Errorf("got %s %q, want %s", got[1].Path, got[1].Args, program)
-		}
-	})
-	t.Run("relative and gone", func(t *testing.T) {
-		execed, _ := w.run(t, "exit", func(c *command) { c.path = "./program" })
-		if execed.Path != "./program" && execed.Path != program {
-			t.Errorf("got %s, want ./program, or %s where it was read in time", execed.Path, program)
+		if got[1].File.Path != program || !slices.Equal(got[1].Args, []string{"by-descriptor"}) {
+			t.Errorf("got %s %q, want %s", got[1].File.Path, got[1].Args, program)
 		}
 	})
 }
@@ -346,8 +368,8 @@ func TestRunEndsWithClose(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close(), <-done); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Loss(); err != nil {
-		t.Errorf("Loss after Close: %v", err)
+	if _, err := s.Counts(); err != nil {
+		t.Errorf("Counts after Close: %v", err)
 	}
 	if err := s.Run(t.Context(), func(*monitor.Event) {}); err != nil {
 		t.Errorf("Run after Close: %v", err)
@@ -418,12 +440,11 @@ func (w *watch) bursts() (execs, exits int) {
 
 // why tells losses apart.
 func (w *watch) why() string {
-	full, _ := w.count(countLost)
-	taken, _ := w.count(countTaken)
-	s := fmt.Sprintf("ring full: %d, damaged: %d, taken by a second program: %d", full, w.damaged.Load(), taken)
-	for _, p := range []*ebpf.Program{w.objects.AmpExec, w.objects.AmpExecSecond, w.objects.AmpExit, w.objects.AmpExitSecond} {
+	kernel, _ := w.kernel.kernelCounts()
+	s := fmt.Sprintf("exec %v, exit %v", kernel[monitor.Exec], kernel[monitor.Exit])
+	for name, p := range w.kernel.programs {
 		if st, err := p.Stats(); err == nil {
-			s += fmt.Sprintf(", %s was running already: %d", p, st.RecursionMisses)
+			s += fmt.Sprintf(", %s was running already: %d", name, st.RecursionMisses)
 		}
 	}
 	return s
@@ -437,14 +458,14 @@ func TestBurstIsSeen(t *testing.T) {
 	}
 	burst(t, n)
 	w.run(t, "exit", nil) // all that came before it is there
-	loss, err := w.Loss()
+	counts, err := w.Counts()
 	if err != nil {
 		t.Fatal(err)
 	}
 	execs, exits := w.bursts()
-	t.Logf("%d execs and %d exits of %d; %+v (%s)", execs, exits, n, loss, w.why())
-	if execs != n || exits != n || loss.Lost != 0 {
-		t.Errorf("%d execs and %d exits of %d, %d lost", execs, exits, n, loss.Lost)
+	t.Logf("%d execs and %d exits of %d; %+v (%s)", execs, exits, n, counts.Total(), w.why())
+	if execs != n || exits != n || counts.Total().Lost() != 0 {
+		t.Errorf("%d execs and %d exits of %d, %d lost", execs, exits, n, counts.Total().Lost())
 	}
 }
 
@@ -458,27 +479,28 @@ func TestLossIsCounted(t *testing.T) {
 	w := &watch{source: s, events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
 	const n = 1000
 	burst(t, n)
-	for _, l := range s.links { // no more events: the counts hold still
-		l.Close()
+	for h := range s.kernel.hooks() { // no more events: the counts hold still
+		s.kernel.detach(h)
 	}
 	if err := s.Run(cancelled(), w.keep); err != nil {
 		t.Fatal(err)
 	}
-	loss, err := s.Loss()
+	counts, err := s.Counts()
 	if err != nil {
 		t.Fatal(err)
 	}
+	loss := counts.Total()
 	t.Logf("%+v", loss)
-	if loss.Lost == 0 || loss.Handled == 0 {
-		t.Errorf("%+v, expected some of both", loss)
+	if loss.Lost() == 0 || loss.Handled == 0 || loss.Shed == 0 {
+		t.Errorf("%+v, expected some of each", loss)
 	}
-	if total := loss.Handled + loss.Lost; total < 2*n {
-		t.Errorf("%d handled and %d lost are %d, expected at least %d", loss.Handled, loss.Lost, total, 2*n)
+	if total := loss.Handled + loss.Lost() + loss.Shed; total < 2*n {
+		t.Errorf("%d handled, %d lost and %d shed are %d, expected at least %d", loss.Handled, loss.Lost(), loss.Shed, total, 2*n)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if again, err := s.Loss(); err != nil || again != loss {
+	if again, err := s.Counts(); err != nil || again.Total() != loss {
 		t.Errorf("after Close %+v, %v, want %+v", again, err, loss)
 	}
 }
@@ -492,14 +514,11 @@ func BenchmarkExec(b *testing.B) {
 	}
 	defer stats.Close()
 	burst(b, max(b.N, 4))
-	for name, p := range map[string]*ebpf.Program{
-		"exec": w.objects.AmpExec, "exec-second": w.objects.AmpExecSecond,
-		"exit": w.objects.AmpExit, "exit-second": w.objects.AmpExitSecond,
-	} {
+	for name, p := range w.kernel.programs {
 		st, err := p.Stats()
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64(st.Runtime.Nanoseconds())/float64(max(st.RunCount, 1)), "ns/"+name)
+		b.ReportMetric(float64(st.Runtime.Nanoseconds())/float64(max(st.RunCount, 1)), "ns/"+strings.TrimPrefix(name, "amp_"))
 	}
 }

@@ -22,9 +22,19 @@ typedef __u32 __wsum;
 
 /* Numbers of the bpf(2) interface; they never change. */
 enum {
+	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
+};
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+};
+enum {
+	BPF_F_NO_PREALLOC = 1,
 };
 enum {
 	BPF_RB_NO_WAKEUP = 1 << 0,
@@ -40,6 +50,10 @@ struct bpf_raw_tracepoint_args {
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 
+/* include/uapi/linux/stat.h */
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -47,10 +61,19 @@ typedef struct {
 } atomic_t;
 
 typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct {
 	__u32 val;
 } kuid_t;
 
+typedef struct {
+	__u32 val;
+} kgid_t;
+
 struct cred {
+	kuid_t uid;
 	kuid_t euid;
 };
 
@@ -64,10 +87,50 @@ struct signal_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	struct file *exe_file;
+};
+
+struct qstr {
+	__u32 len;
+	const unsigned char *name;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct fs_struct {
+	struct path root;
+	struct path pwd;
 };
 
 struct task_struct {
 	unsigned int flags;
+	int pid;
 	int tgid;
 	int exit_code;
 	__u64 start_boottime; /* since 5.5 */
@@ -77,18 +140,50 @@ struct task_struct {
 	struct mm_struct *mm;
 	const struct cred *cred;
 	struct signal_struct *signal;
+	struct fs_struct *fs;
+	struct files_struct *files;
+	kuid_t loginuid; /* CONFIG_AUDIT */
 };
 
 struct task_struct___before_5_5 {
 	__u64 real_start_time;
 };
 
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+};
+
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+};
+
 struct inode {
 	unsigned long i_ino;
+	__u16 i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	__s64 i_size;
+	struct super_block *i_sb;
+	__s64 i_ctime_sec; /* since 6.11 */
+	__u32 i_ctime_nsec;
 };
+
+struct inode___before_6_6 {
+	struct timespec64 i_ctime;
+};
+
+struct inode___6_6 {
+	struct timespec64 __i_ctime;
+};
+
+/* i_ino became 64 bits wide in 7.0 on all machines; it is so on ours anyway. */
 
 struct file {
 	struct inode *f_inode;
+	struct path f_path;
+	unsigned int f_mode;
 };
 
 struct linux_binprm {

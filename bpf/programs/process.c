@@ -3,234 +3,134 @@
  * Start and end of processes, from raw tracepoints: they need neither kprobes
  * nor trampolines, nor a kernel that has BTF of its own.
  */
-#include "kernel.h"
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include "record.h"
+#include "filter.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20); /* bytes; the loader sets it */
-} events SEC(".maps");
-
-/* By CPU: records that found the ring full; events that a second program took. */
-enum {
-	LOST,
-	TAKEN,
-	COUNTS,
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTS);
-	__type(key, __u32);
-	__type(value, __u64);
-} counts SEC(".maps");
-
-/*
- * The kernel leaves a program out while the same one is running on that CPU, and
- * counts that as its recursion misses. Tracepoints used to run without
- * preemption, so that it did not happen. In 7.2 a program can be preempted by
- * another process that executes a file too (seen: 3 in 1000 in a small guest).
- * Keeping the CPU with bpf_preempt_disable() does not help: giving it back
- * is where the other process gets it, and the program is still running then.
- *
- * So each tracepoint has two programs. The first leaves a mark for its thread; the
- * second, which the kernel calls after it, does the work if there is none. Marks
- * are found by thread number. Should two threads ever meet in one place, an
- * event is seen twice.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 8192);
-	__type(key, __u32);
-	__type(value, __u32);
-} marks SEC(".maps");
-
-enum program {
-	FIRST,
-	SECOND,
-	PROGRAMS,
-};
-
-/* Room to put an exec's record together, for each program its own: a path and
- * arguments do not fit on the stack, and bpf_ringbuf_reserve() takes constant
- * sizes only. */
-struct exec_record {
-	struct amp_record head;
-	char tail[AMP_PATH_MAX + AMP_ARGS_MAX];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, PROGRAMS);
-	__type(key, __u32);
-	__type(value, struct exec_record);
-} scratch SEC(".maps");
-
-/* Bytes in the ring from which on the reader is woken; the loader sets it. */
-const volatile __u64 wakeup_bytes = 1 << 17;
-
-/* The reader sets it when it goes to sleep for long; the next record wakes it.
- * While it is 0 the reader looks at the ring by itself, every few ms. */
-volatile __u32 reader_waits = 0;
-
-static __always_inline __u64 wakeup(void)
+/* Refreshes what is known of the process, which executes another file now. If
+ * what it was executing is excluded with its children, it is one of them. */
+static __always_inline void new_executable(struct task_struct *task, struct file *file)
 {
-	if (reader_waits) {
-		reader_waits = 0;
-		return BPF_RB_FORCE_WAKEUP;
+	struct amp_settings *set = get_settings();
+	struct amp_activity *a = activity_of(task);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	if (!a || !set)
+		return;
+	if (set->checks & AMP_CHECK_CHILDREN) {
+		struct amp_executable old = a->exe;
+		__u32 *how = bpf_map_lookup_elem(&excluded_executables, &old);
+		__u32 pid = BPF_CORE_READ(task, tgid), one = 1;
+
+		if (how && *how & AMP_WITH_CHILDREN)
+			bpf_map_update_elem(&heirs, &pid, &one, BPF_ANY);
 	}
-	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	a->exe = executable_of(file);
+	a->uid = BPF_CORE_READ(task, cred, uid.val);
+	bpf_core_read(a->comm, sizeof(a->comm), &leader->comm);
 }
 
-static __always_inline void count(__u32 what)
-{
-	__u64 *n = bpf_map_lookup_elem(&counts, &what);
-
-	if (n)
-		*n += 1;
-}
-
-/* Whether this program is the one to do the work. */
-static __always_inline int mine(enum program which)
-{
-	__u32 thread = bpf_get_current_pid_tgid();
-	__u32 place = thread & 8191;
-	__u32 *mark = bpf_map_lookup_elem(&marks, &place);
-
-	if (!mark)
-		return which == FIRST;
-	if (which == FIRST) {
-		*mark = thread;
-		return 1;
-	}
-	if (*mark == thread) {
-		*mark = 0;
-		return 0;
-	}
-	count(TAKEN);
-	return 1;
-}
-
-static __always_inline void emit(void *record, __u64 size)
-{
-	if (bpf_ringbuf_output(&events, record, size, wakeup()))
-		count(LOST);
-}
-
-/* What is the same for all kinds: who. leader is the process's first thread. */
-static __always_inline void fill(struct amp_record *r, struct task_struct *task,
-				 struct task_struct *leader)
-{
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-
-	r->version = AMP_RECORD_VERSION;
-	r->time = bpf_ktime_get_boot_ns();
-	if (bpf_core_field_exists(leader->start_boottime))
-		r->start = BPF_CORE_READ(leader, start_boottime);
-	else
-		r->start = BPF_CORE_READ((struct task_struct___before_5_5 *)leader, real_start_time);
-	r->pid = bpf_get_current_pid_tgid() >> 32;
-	r->ppid = BPF_CORE_READ(parent, tgid);
-	r->uid = (__u32)bpf_get_current_uid_gid();
-	r->euid = BPF_CORE_READ(task, cred, euid.val);
-	bpf_core_read(r->comm, sizeof(r->comm), &leader->comm);
-	parent = BPF_CORE_READ(parent, group_leader);
-	bpf_core_read(r->parent, sizeof(r->parent), &parent->comm);
-}
-
-/* A path that is not from the root ("./x"), or that names a descriptor of the
- * process (execveat with AT_EMPTY_PATH), is completed by the reader. */
-static __always_inline int incomplete(const char *p)
-{
-	return p[0] != '/' || (p[1] == 'd' && p[2] == 'e' && p[3] == 'v' && p[4] == '/' &&
-			       p[5] == 'f' && p[6] == 'd' && p[7] == '/');
-}
-
-static __always_inline void exec(struct bpf_raw_tracepoint_args *ctx, enum program which)
+static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx->args[2];
+	struct file *file = BPF_CORE_READ(bprm, file);
+	struct amp_exec_record *r;
 	const char *filename;
-	struct exec_record *e;
+	struct amp_room *room;
 	struct mm_struct *mm;
-	__u32 key = which;
-	__u64 start, args, path;
-	__u16 flags = 0;
+	struct fs_struct *fs;
+	__u64 start, args, at;
+	long path;
 
-	if (!mine(which))
+	if (!mine(which, AMP_EXEC, 0))
 		return;
-	e = bpf_map_lookup_elem(&scratch, &key);
-	if (!e)
+	new_executable(task, file);
+	room = begin(AMP_EXEC, task);
+	if (!room)
 		return;
+	r = (struct amp_exec_record *)room->record;
+	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	r->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	r->padding = 0;
+	room->size = sizeof(*r);
 
-	/* The helper's length counts the NUL; the arguments go over it. */
+	/* The helper's length counts the NUL; what follows goes over it. */
 	filename = BPF_CORE_READ(bprm, filename);
-	path = bpf_probe_read_kernel_str(e->tail, AMP_PATH_MAX, filename);
-	path -= 1;
-	if (path >= AMP_PATH_MAX) { /* an error's negative number is huge here */
-		path = 0;
-		e->tail[0] = 0;
-		flags |= AMP_PATH_TRUNCATED;
+	path = bpf_probe_read_kernel_str(room->record + sizeof(*r), AMP_PATH_MAX, filename);
+	if (path < 1) {
+		path = 1;
+		r->head.flags |= AMP_PATH_TRUNCATED;
 	}
-	if (path == AMP_PATH_MAX - 1)
-		flags |= AMP_PATH_TRUNCATED;
-
-	e->head.inode = 0;
+	if (path == AMP_PATH_MAX)
+		r->head.flags |= AMP_PATH_TRUNCATED;
+	r->path_size = path - 1;
+	room->size += path - 1;
 	if (BPF_CORE_READ(bprm, interp) != filename)
-		flags |= AMP_SCRIPT;
-	else if (incomplete(e->tail))
-		e->head.inode = BPF_CORE_READ(bprm, file, f_inode, i_ino);
+		r->head.flags |= AMP_SCRIPT;
+
+	walk((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
+	     room->slot);
+	if (!path_goes_on(room, AMP_EXEC)) {
+		leave(room);
+		return;
+	}
+	if (room->cut)
+		r->head.flags |= AMP_EXE_TRUNCATED;
+	r->exe_size = append_path(room, BPF_CORE_READ(file, f_path.dentry));
+
+	fs = BPF_CORE_READ(task, fs);
+	walk((__u64)BPF_CORE_READ(fs, pwd.dentry), (__u64)BPF_CORE_READ(fs, pwd.mnt), room->slot);
+	if (room->cut)
+		r->head.flags |= AMP_DIRECTORY_TRUNCATED;
+	r->cwd_size = append_walked(room);
 
 	mm = BPF_CORE_READ(task, mm);
 	start = BPF_CORE_READ(mm, arg_start);
 	args = BPF_CORE_READ(mm, arg_end) - start;
 	if (args > AMP_ARGS_MAX) {
 		args = AMP_ARGS_MAX;
-		flags |= AMP_ARGS_TRUNCATED;
+		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}
-	if (bpf_probe_read_user(e->tail + path, args, (void *)start)) {
+	at = room->size;
+	if (at > AMP_RECORD_MAX) {
+		leave(room);
+		return;
+	}
+	if (bpf_probe_read_user(room->record + at, args, (void *)start)) {
 		args = 0;
-		flags |= AMP_ARGS_TRUNCATED;
+		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}
-
-	fill(&e->head, task, task);
-	e->head.size = sizeof(e->head) + path + args;
-	e->head.kind = AMP_EXEC;
-	e->head.flags = flags;
-	e->head.status = 0;
-	e->head.path_size = path;
-	e->head.args_size = args;
-	emit(e, sizeof(e->head) + path + args);
+	r->args_size = args;
+	room->size = at + args;
+	send(room);
 }
 
 SEC("raw_tracepoint/sched_process_exec")
 int amp_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	exec(ctx, FIRST);
+	executed(ctx, FIRST);
 	return 0;
 }
 
 SEC("raw_tracepoint/sched_process_exec")
 int amp_exec_second(struct bpf_raw_tracepoint_args *ctx)
 {
-	exec(ctx, SECOND);
+	executed(ctx, SECOND);
 	return 0;
 }
 
 static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
-	struct amp_record r = {};
+	struct amp_settings *set = get_settings();
+	struct amp_exit_record *r;
 	struct task_struct *leader;
 	struct signal_struct *sig;
+	struct amp_room *room;
+	__u32 pid;
 
-	if (!mine(which))
+	if (!mine(which, AMP_EXIT, 0))
 		return;
 	/* The kernel counted this thread out just before. */
 	sig = BPF_CORE_READ(task, signal);
@@ -238,20 +138,25 @@ static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum pro
 		return;
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return;
-	leader = BPF_CORE_READ(task, group_leader);
-	fill(&r, task, leader);
-	r.size = sizeof(r);
-	r.kind = AMP_EXIT;
+	room = begin(AMP_EXIT, task);
+	if (set && set->checks & AMP_CHECK_CHILDREN) {
+		pid = BPF_CORE_READ(task, tgid);
+		bpf_map_delete_elem(&heirs, &pid);
+	}
+	if (!room)
+		return;
+	r = (struct amp_exit_record *)room->record;
 	if (BPF_CORE_READ(sig, nr_threads) > 1)
-		r.flags = AMP_THREADS;
+		r->head.flags = AMP_THREADS;
 	/* As wait_task_zombie() has it. */
+	leader = BPF_CORE_READ(task, group_leader);
 	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
-		r.status = BPF_CORE_READ(sig, group_exit_code);
+		r->status = BPF_CORE_READ(sig, group_exit_code);
 	else
-		r.status = BPF_CORE_READ(leader, exit_code);
-	/* Not reserved and filled in place: a reader waits for a reserved record,
-	 * and this program may have to wait for the CPU in between. */
-	emit(&r, sizeof(r));
+		r->status = BPF_CORE_READ(leader, exit_code);
+	r->padding = 0;
+	room->size = sizeof(*r);
+	send(room);
 }
 
 SEC("raw_tracepoint/sched_process_exit")
@@ -265,5 +170,28 @@ SEC("raw_tracepoint/sched_process_exit")
 int amp_exit_second(struct bpf_raw_tracepoint_args *ctx)
 {
 	exited(ctx, SECOND);
+	return 0;
+}
+
+/* A child of a process that is left out with its children. Attached only where
+ * there is such an exclusion; to do it twice does no harm. */
+SEC("raw_tracepoint/sched_process_fork")
+int amp_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx->args[0];
+	struct task_struct *child = (struct task_struct *)ctx->args[1];
+	__u32 pid = BPF_CORE_READ(child, tgid), of = BPF_CORE_READ(parent, tgid), one = 1;
+	struct amp_executable exe;
+	__u32 *how;
+
+	if (pid == of)
+		return 0; /* a thread */
+	if (!bpf_map_lookup_elem(&heirs, &of)) {
+		exe = executable_of(BPF_CORE_READ(parent, mm, exe_file));
+		how = bpf_map_lookup_elem(&excluded_executables, &exe);
+		if (!how || !(*how & AMP_WITH_CHILDREN))
+			return 0;
+	}
+	bpf_map_update_elem(&heirs, &pid, &one, BPF_ANY);
 	return 0;
 }

@@ -1,0 +1,138 @@
+package bpf
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// Tests of what processes do: a child does something, and says by itself which events should come of it.
+
+// actionEnv is what a child is to do.
+const actionEnv = "AMP_BPF_TEST_ACTION"
+
+// report is what an action says of itself.
+type report struct {
+	Skip   string          // what was missing
+	Error  string          // what went wrong
+	Events []monitor.Event // as they should be seen; without process and time
+	Other  string          // a pid and the like
+}
+
+func init() {
+	name := os.Getenv(actionEnv)
+	if name == "" {
+		return
+	}
+	var r report
+	if err := actionOf(name)(&r); err != nil {
+		r.Error = err.Error()
+	}
+	json.NewEncoder(os.Stdout).Encode(r)
+	os.Exit(0)
+}
+
+func actionOf(name string) func(*report) error {
+	for _, all := range []map[string]func(*report) error{fileActions(), filterActions(), networkActions(), systemActions()} {
+		if a := all[name]; a != nil {
+			return a
+		}
+	}
+	return func(*report) error { return fmt.Errorf("there is no action %q", name) }
+}
+
+// act has a child do something.
+func act(t *testing.T, name string) (pid int, r report) {
+	t.Helper()
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), actionEnv+"="+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &r)
+	}
+	if err != nil {
+		t.Fatalf("action %s: %v: %s", name, err, out)
+	}
+	if r.Error != "" {
+		t.Fatalf("action %s: %s", name, r.Error)
+	}
+	if r.Skip != "" {
+		t.Skip(r.Skip)
+	}
+	return cmd.Process.Pid, r
+}
+
+// inEachSet runs a test with each hook set that the kernel lets us attach, and all kinds of events.
+func inEachSet(t *testing.T, test func(t *testing.T, w *watch)) {
+	needsBPF(t)
+	best := probeHooks(nil)
+	for _, set := range []hookSet{fentrySet, kprobeSet, tracepointSet} {
+		t.Run(set.String(), func(t *testing.T) {
+			if set < best {
+				t.Skipf("needs a kernel that attaches programs by %s; the best here is %s", set, best)
+			}
+			w := startWatch(t, options{hooks: set})
+			if err := w.Set(monitor.Settings{Kinds: monitor.ProcessKinds | monitor.NetworkKinds}); err != nil {
+				t.Fatal(err)
+			}
+			for program, err := range w.kernel.failed {
+				t.Logf("%s is not attached: %v", program, err)
+			}
+			test(t, w)
+		})
+	}
+}
+
+// finished waits for a process's exit, after which nothing more is to come of it, and returns its events of some kinds. What closes
+// in the background is waited for by number.
+func (w *watch) finished(t *testing.T, pid, n int, kinds monitor.Kinds) []monitor.Event {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		var some []monitor.Event
+		exited := false
+		for _, e := range w.of(pid) {
+			if kinds.Has(e.Kind) {
+				some = append(some, e)
+			}
+			exited = exited || e.Kind == monitor.Exit
+		}
+		if exited && len(some) >= n || time.Now().After(deadline) {
+			return some
+		}
+		select {
+		case <-w.came:
+		case <-time.After(time.Until(deadline)):
+		}
+	}
+}
+
+// checkEvents compares what was seen with what the child says.
+func checkEvents(t *testing.T, got, want []monitor.Event) {
+	t.Helper()
+	for i := range got {
+		e := &got[i]
+		if e.Kind == monitor.FlowClose && (e.Flow.Duration <= 0 || e.Flow.Duration > patience) {
+			t.Errorf("a flow lasted %v", e.Flow.Duration)
+		}
+		e.Process, e.Time, e.Flow.Duration = nil, time.Time{}, 0
+	}
+	key := func(e monitor.Event) string { return fmt.Sprint(e.Kind, e.Flow) }
+	byKey := func(a, b monitor.Event) int { return strings.Compare(key(a), key(b)) }
+	slices.SortStableFunc(got, byKey)
+	slices.SortStableFunc(want, byKey)
+	if diff := cmp.Diff(want, got, sameEvents, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("events (- as expected, + as seen):\n%s", diff)
+	}
+}

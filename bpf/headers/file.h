@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Events of files: what is the same however the kernel is watched.
+ */
+#ifndef AMP_FILE_H
+#define AMP_FILE_H
+
+#include "filter.h"
+
+/* include/linux/fs.h */
+#define FMODE_WRITE 0x2
+#define FMODE_OPENED 0x80000
+#define FMODE_CREATED 0x100000
+#define FMODE_NOACCOUNT 0x20000000 /* a file system's own, below another file */
+
+#define PROT_EXEC 0x4 /* include/uapi/asm-generic/mman-common.h */
+
+/* include/uapi/linux/magic.h. Files that are no store of anything: a write there
+ * is a word to the kernel. */
+#define PROC_SUPER_MAGIC 0x9fa0
+#define SYSFS_MAGIC 0x62656572
+#define CGROUP_SUPER_MAGIC 0x27e0eb
+#define CGROUP2_SUPER_MAGIC 0x63677270
+#define DEBUGFS_MAGIC 0x64626720
+#define TRACEFS_MAGIC 0x74726163
+#define SELINUX_MAGIC 0xf97cff8c
+
+static __always_inline int pseudo(struct super_block *sb)
+{
+	__u64 magic = BPF_CORE_READ(sb, s_magic);
+
+	return magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC || magic == CGROUP2_SUPER_MAGIC ||
+	       magic == CGROUP_SUPER_MAGIC || magic == DEBUGFS_MAGIC || magic == TRACEFS_MAGIC ||
+	       magic == SELINUX_MAGIC;
+}
+
+static __always_inline __u64 changed(struct inode *inode)
+{
+	if (bpf_core_field_exists(inode->i_ctime_sec))
+		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ULL +
+		       BPF_CORE_READ(inode, i_ctime_nsec);
+	if (bpf_core_field_exists(((struct inode___6_6 *)inode)->__i_ctime))
+		return BPF_CORE_READ((struct inode___6_6 *)inode, __i_ctime.tv_sec) * 1000000000ULL +
+		       BPF_CORE_READ((struct inode___6_6 *)inode, __i_ctime.tv_nsec);
+	return BPF_CORE_READ((struct inode___before_6_6 *)inode, i_ctime.tv_sec) * 1000000000ULL +
+	       BPF_CORE_READ((struct inode___before_6_6 *)inode, i_ctime.tv_nsec);
+}
+
+static __always_inline int regular(struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFREG;
+}
+
+/* Takes a room for an event of a file; inode may be NULL. */
+static __always_inline struct amp_room *begin_file(enum amp_kind kind, struct inode *inode)
+{
+	struct amp_room *room = begin(kind, (struct task_struct *)bpf_get_current_task());
+	struct amp_file_record *r;
+
+	if (!room)
+		return 0;
+	r = &room->file;
+	room->size = sizeof(*r);
+	r->target_inode = 0;
+	r->target_device = 0;
+	r->path_size = 0;
+	r->target_size = 0;
+	if (!inode) {
+		r->inode = 0;
+		r->size = 0;
+		r->changed = 0;
+		r->device = 0;
+		r->mode = 0;
+		r->owner = ~0;
+		r->group = ~0;
+		return room;
+	}
+	r->inode = BPF_CORE_READ(inode, i_ino);
+	r->size = BPF_CORE_READ(inode, i_size);
+	r->changed = changed(inode);
+	r->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	r->mode = BPF_CORE_READ(inode, i_mode);
+	r->owner = BPF_CORE_READ(inode, i_uid.val);
+	r->group = BPF_CORE_READ(inode, i_gid.val);
+	return room;
+}
+
+/* The key under which a repetition of the event would be found. */
+static __always_inline void key_of(struct amp_recent *e, struct amp_file_record *r, __u64 state)
+{
+	e->inode = r->inode;
+	e->state = state;
+	e->time = r->head.time;
+	e->device = r->device;
+	e->pid = r->head.kind == AMP_FILE_MAP ? 0 : r->head.pid;
+	e->kind = r->head.kind;
+	e->merged = 0;
+}
+
+/*
+ * An event of one file whose dentry and mount are known. What of it must be the
+ * same for a repetition to be no news depends on the kind.
+ */
+__attribute__((noinline)) int file_event(__u32 kind, __u64 dentry, __u64 mount, __u64 inode)
+{
+	struct amp_recent e = {};
+	struct amp_file_record *r;
+	struct amp_room *room;
+	int once = kind == AMP_FILE_WRITE || kind == AMP_FILE_MAP || kind == AMP_FILE_ATTRIBUTES;
+
+	if (inode && pseudo(BPF_CORE_READ((struct inode *)inode, i_sb)))
+		return 0;
+	room = begin_file(kind & 31, (struct inode *)inode);
+	if (!room)
+		return 0;
+	r = &room->file;
+	if (once) {
+		key_of(&e, r, kind == AMP_FILE_ATTRIBUTES ? (__u64)r->owner << 32 ^ r->group << 16 ^ r->mode :
+							    r->changed ^ r->size << 40);
+		if (duplicate(&e, kind == AMP_FILE_MAP ? AMP_MAP_WINDOW : AMP_WINDOW)) {
+			leave(room);
+			return 0;
+		}
+	}
+	walk(dentry, mount, room->slot);
+	if (!path_goes_on(room, kind & 31)) {
+		leave(room);
+		return 0;
+	}
+	if (room->cut)
+		r->head.flags |= AMP_PATH_TRUNCATED;
+	if (kind == AMP_FILE_DELETE)
+		r->path_size = append_walked(room);
+	else
+		r->path_size = append_path(room, (struct dentry *)dentry);
+	if (once)
+		r->head.merged = remember(&e);
+	send(room);
+	return 0;
+}
+
+static __always_inline void event_of(enum amp_kind kind, struct file *file)
+{
+	file_event(kind, (__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
+		   (__u64)BPF_CORE_READ(file, f_inode));
+}
+
+/* A file was opened. */
+static __always_inline void opened(struct file *file)
+{
+	__u32 mode = BPF_CORE_READ(file, f_mode);
+
+	/* One without a name (O_TMPFILE) comes to be when it gets one. */
+	if (mode & FMODE_CREATED && !(mode & FMODE_NOACCOUNT) && regular(BPF_CORE_READ(file, f_inode)) &&
+	    !unlinked(BPF_CORE_READ(file, f_path.dentry)))
+		event_of(AMP_FILE_CREATE, file);
+}
+
+/* A file is about to be closed, by the last who had it. */
+static __always_inline void closing(struct file *file)
+{
+	__u32 mode = BPF_CORE_READ(file, f_mode);
+
+	if (mode & FMODE_WRITE && mode & FMODE_OPENED && !(mode & FMODE_NOACCOUNT) &&
+	    regular(BPF_CORE_READ(file, f_inode)))
+		event_of(AMP_FILE_WRITE, file);
+}
+
+/* A file is mapped. */
+static __always_inline void mapped(struct file *file, __u64 protection)
+{
+	if (file && protection & PROT_EXEC && regular(BPF_CORE_READ(file, f_inode)))
+		event_of(AMP_FILE_MAP, file);
+}
+
+/* Bytes went from one file to another inside the kernel. */
+__attribute__((noinline)) int copied(__u64 from_file, __u64 to_file)
+{
+	struct file *from = (struct file *)from_file, *to = (struct file *)to_file;
+	struct inode *source = BPF_CORE_READ(from, f_inode), *target = BPF_CORE_READ(to, f_inode);
+	struct amp_recent e = {};
+	struct amp_file_record *r;
+	struct amp_room *room;
+	__u32 place = 0;
+	__u64 at;
+	int ask;
+
+	if (!wanted(AMP_FILE_COPY) || !regular(source) || !regular(target))
+		return 0;
+	room = begin_file(AMP_FILE_COPY, source);
+	if (!room)
+		return 0;
+	r = &room->file;
+	r->target_inode = BPF_CORE_READ(target, i_ino);
+	r->target_device = BPF_CORE_READ(target, i_sb, s_dev);
+	key_of(&e, r, r->target_inode ^ (__u64)r->target_device << 32);
+	if (duplicate(&e, AMP_WINDOW)) {
+		leave(room);
+		return 0;
+	}
+	ask = paths_decide(AMP_FILE_COPY);
+
+	walk((__u64)BPF_CORE_READ(from, f_path.dentry), (__u64)BPF_CORE_READ(from, f_path.mnt), room->slot);
+	if (room->cut)
+		r->head.flags |= AMP_PATH_TRUNCATED;
+	if (ask) {
+		at = room->at & (AMP_PATH_MAX - 1);
+		place = place_of(room, room->path + at, AMP_PATH_MAX - at);
+	}
+	r->path_size = append_path(room, BPF_CORE_READ(from, f_path.dentry));
+
+	walk((__u64)BPF_CORE_READ(to, f_path.dentry), (__u64)BPF_CORE_READ(to, f_path.mnt), room->slot);
+	if (room->cut)
+		r->head.flags |= AMP_TARGET_TRUNCATED;
+	if (ask) {
+		at = room->at & (AMP_PATH_MAX - 1);
+		/* Left out if both are excluded, seen if one is the system's. */
+		at = place_of(room, room->path + at, AMP_PATH_MAX - at);
+		place = (place & at & AMP_PLACE_EXCLUDED) | ((place | at) & AMP_PLACE_SYSTEM);
+		if (!goes_on(AMP_FILE_COPY, place)) {
+			leave(room);
+			return 0;
+		}
+	}
+	r->target_size = append_path(room, BPF_CORE_READ(to, f_path.dentry));
+	r->head.merged = remember(&e);
+	send(room);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Paths, walked in the kernel from a file up to the root of the tree of mounts
+ * in which it is: not to the root of the process (chroot), and not out of
+ * a container, whose tree is one of its own. As in /proc, " (deleted)" is at the
+ * end of a path that is gone.
+ */
+#ifndef AMP_PATH_H
+#define AMP_PATH_H
+
+#include "events.h"
+
+#define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
+
+static __always_inline struct mount *mount_of(const struct vfsmount *mnt)
+{
+	return (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
+}
+
+/* Derived layouts may lack struct mount, which is private to the kernel's fs/. */
+static __always_inline int mounts_known(void)
+{
+	return bpf_core_field_exists(((struct mount *)0)->mnt_mountpoint);
+}
+
+/*
+ * Puts the path of a dentry on a mount at the end of room->path and returns its
+ * bytes. Without a mount it is the path on the file system.
+ *
+ * For the verifier's sake it is a function of its own, which is looked at once
+ * for each program, and what changes from step to step lies in memory: with it in
+ * registers each way through a step makes one through the next.
+ */
+__attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
+{
+	struct amp_room *room = bpf_map_lookup_elem(&rooms, &slot);
+	struct amp_walk *w;
+
+	if (!room)
+		return 0;
+	w = &room->walk;
+	w->dentry = (struct dentry *)dentry;
+	w->root = 0;
+	w->mount = 0;
+	room->at = AMP_PATH_MAX;
+	room->cut = 1;
+	if (vfsmount) {
+		w->root = BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
+		if (mounts_known())
+			w->mount = mount_of((struct vfsmount *)vfsmount);
+	}
+	for (int i = 0; i < AMP_COMPONENTS; i++) {
+		struct dentry *d, *parent;
+		struct qstr name;
+		__u64 len, at;
+
+		barrier();
+		d = w->dentry;
+		if (d == w->root && w->mount) {
+			struct mount *mount = w->mount, *up = BPF_CORE_READ(mount, mnt_parent);
+
+			if (up == mount) {
+				room->cut = 0;
+				break;
+			}
+			w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			w->mount = up;
+			w->root = BPF_CORE_READ(up, mnt.mnt_root);
+			continue;
+		}
+		parent = BPF_CORE_READ(d, d_parent);
+		if (parent == d || !parent) {
+			/* The root of a file system, and not of its mount: the
+			 * mount was taken away, or is not known. */
+			break;
+		}
+		if (bpf_core_read(&name, sizeof(name), &d->d_name))
+			break;
+		len = name.len & 255;
+		at = room->at;
+		if (at > AMP_PATH_MAX || at < len + 1)
+			break;
+		at -= len;
+		bpf_probe_read_kernel(&room->path[at & (AMP_PATH_MAX - 1)], len, name.name);
+		at -= 1;
+		room->path[at & (AMP_PATH_MAX - 1)] = '/';
+		room->at = at;
+		w->dentry = parent;
+	}
+	if (room->at == AMP_PATH_MAX) {
+		room->at = AMP_PATH_MAX - 1;
+		room->path[AMP_PATH_MAX - 1] = '/';
+	}
+	return AMP_PATH_MAX - room->at;
+}
+
+/* Adds the path that walk() made to the record; returns its bytes. */
+static __always_inline __u32 append_walked(struct amp_room *room)
+{
+	__u64 at = room->at & (AMP_PATH_MAX - 1);
+
+	return append(room, room->path + at, AMP_PATH_MAX - at);
+}
+
+/* A dentry that is no more in its folder. (A file system's root never is: it
+ * is no file.) */
+static __always_inline int unlinked(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
+}
+
+/* The same with what /proc adds to a path that is gone. */
+static __always_inline __u32 append_path(struct amp_room *room, struct dentry *dentry)
+{
+	char deleted[10] = " (deleted)";
+	__u32 n = append_walked(room);
+
+	if (unlinked(dentry))
+		n += append(room, deleted, sizeof(deleted));
+	return n;
+}
+
+#endif

@@ -1,0 +1,44 @@
+package bpf
+
+import (
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+)
+
+// probedFunction is the kernel function on which probeHooks hangs an empty program for a moment. It exists under this name on all kernels that have BPF.
+const probedFunction = "vfs_unlink"
+
+// probeHooks finds the best hook set by attaching a program of each kind. Trampolines find their functions in the kernel's own BTF, so
+// that with other layouts they are out of the question.
+func probeHooks(types *btf.Spec) hookSet {
+	switch {
+	case types == nil && attaches(&ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceFEntry, AttachTo: probedFunction}, func(p *ebpf.Program) (link.Link, error) {
+		return link.AttachTracing(link.TracingOptions{Program: p})
+	}):
+		return fentrySet
+	case attaches(&ebpf.ProgramSpec{Type: ebpf.Kprobe}, func(p *ebpf.Program) (link.Link, error) {
+		return link.Kprobe(probedFunction, p, nil)
+	}):
+		return kprobeSet
+	}
+	return tracepointSet
+}
+
+// attaches reports whether a program of the type does. Why it does not is of no matter: the next set may, and the last one says so itself.
+func attaches(spec *ebpf.ProgramSpec, attach func(*ebpf.Program) (link.Link, error)) bool {
+	spec.Name, spec.License = "amp_probe", "Dual BSD/GPL"
+	spec.Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	var p *ebpf.Program
+	if err := withMemlock(func() (err error) { p, err = ebpf.NewProgram(spec); return err }); err != nil {
+		return false
+	}
+	defer p.Close()
+	l, err := attach(p)
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}

@@ -1,0 +1,256 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/ampconnector/amp/internal/monitor"
+)
+
+// loaded is the kernel's side of a source: programs, maps and attachments. Its methods are not for several goroutines at a time.
+type loaded struct {
+	set   hookSet
+	types *btf.Spec // layouts to relocate with; nil: the kernel's own
+	ring  uint32    // bytes
+
+	maps     map[string]*ebpf.Map // that objects share, by name
+	programs map[string]*ebpf.Program
+	links    map[string][]link.Link // by program of the hook
+	failed   map[string]error       // why a hook's program does not work here
+	cache    *btf.Cache             // of the kernel's types, while programs are loaded
+}
+
+func newLoaded(set hookSet, types *btf.Spec, ring uint32) *loaded {
+	return &loaded{
+		set: set, types: types, ring: ring,
+		maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, links: map[string][]link.Link{}, failed: map[string]error{},
+	}
+}
+
+// reconcile attaches what is needed for s, and detaches the rest. It fails if an essential hook does; what else does not work here stands
+// in l.failed afterwards.
+func (l *loaded) reconcile(s *applied) error {
+	var err error
+	l.cache = btf.NewCache()
+	defer func() { l.cache = nil }()
+	for _, o := range objects {
+		var missing []*hook
+		for h := range l.hooks() {
+			if h.object == o.name && l.needed(h, s) && l.programs[h.program] == nil && l.failed[h.program] == nil {
+				missing = append(missing, h)
+			}
+		}
+		if len(missing) > 0 {
+			err = errors.Join(err, l.load(o, missing))
+		}
+	}
+	for h := range l.hooks() {
+		switch attached := l.links[h.program] != nil; {
+		case l.failed[h.program] != nil:
+		case attached && !l.needed(h, s):
+			err = errors.Join(err, l.detach(h))
+		case !attached && l.needed(h, s):
+			if e := l.attach(h); e != nil {
+				err = errors.Join(err, l.fail(h, e))
+			}
+		}
+	}
+	return err
+}
+
+// hooks gives those of the set, in order.
+func (l *loaded) hooks() func(func(*hook) bool) {
+	return func(yield func(*hook) bool) {
+		for i := range hooks {
+			if hooks[i].sets&l.set != 0 && !yield(&hooks[i]) {
+				return
+			}
+		}
+	}
+}
+
+func (l *loaded) needed(h *hook, s *applied) bool {
+	return (h.kinds == 0 || h.kinds&s.kinds != 0) && (h.only == nil || h.only(s))
+}
+
+// fail notes that a hook does not work here; it returns the error if the source cannot be without it.
+func (l *loaded) fail(h *hook, err error) error {
+	l.failed[h.program] = err
+	if h.essential {
+		return err
+	}
+	return nil
+}
+
+// load loads the programs of some hooks of an object: all together, and if that is refused, one by one.
+func (l *loaded) load(o object, hs []*hook) error {
+	spec, err := o.load()
+	if err != nil {
+		return err
+	}
+	if err := l.makeMaps(spec); err != nil {
+		return err
+	}
+	var names []string
+	for _, h := range hs {
+		names = append(names, h.names()...)
+	}
+	if l.loadPrograms(spec, names) == nil {
+		return nil
+	}
+	for _, h := range hs {
+		if e := l.loadPrograms(spec, h.names()); e != nil {
+			err = errors.Join(err, l.fail(h, fmt.Errorf("load eBPF program %s: %w", h.program, e)))
+		}
+	}
+	return err
+}
+
+// names are those of its programs.
+func (h *hook) names() []string {
+	if h.twice {
+		return []string{h.program, h.program + "_second"}
+	}
+	return []string{h.program}
+}
+
+// makeMaps makes the object's maps that no other object brought before. The compiler's own (.rodata) belong to each load by itself.
+func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
+	if m := spec.Maps["events"]; m != nil {
+		m.MaxEntries = l.ring
+	}
+	for name, m := range spec.Maps {
+		if strings.HasPrefix(name, ".") || l.maps[name] != nil {
+			continue
+		}
+		err := withMemlock(func() (err error) {
+			l.maps[name], err = ebpf.NewMap(m)
+			return err
+		})
+		if err != nil {
+			delete(l.maps, name)
+			return fmt.Errorf("make eBPF map %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
+	spec = spec.Copy()
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
+	replace := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := l.maps[name]; m != nil {
+			replace[name] = m
+		}
+	}
+	var c *ebpf.Collection
+	err := withMemlock(func() (err error) {
+		c, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: l.types}, MapReplacements: replace, Cache: l.cache})
+		return err
+	})
+	if err != nil {
+		return brief(err)
+	}
+	defer c.Close()
+	for _, name := range names {
+		if l.programs[name] = c.DetachProgram(name); l.programs[name] == nil {
+			delete(l.programs, name)
+			return fmt.Errorf("the object has no program %s", name)
+		}
+	}
+	return nil
+}
+
+func (l *loaded) attach(h *hook) error {
+	names := h.names()
+	if h.how == toFentry || h.how == toFexit {
+		slices.Reverse(names) // a trampoline calls first what came last
+	}
+	for _, name := range names {
+		a, err := l.attachProgram(h, l.programs[name])
+		if err != nil {
+			l.detach(h)
+			return fmt.Errorf("attach %s to %s: %w", name, h.to, err)
+		}
+		l.links[h.program] = append(l.links[h.program], a)
+	}
+	return nil
+}
+
+func (l *loaded) attachProgram(h *hook, p *ebpf.Program) (link.Link, error) {
+	switch h.how {
+	case toSysEnter, toSysExit:
+		return l.attachCalls(h, p)
+	case toRawTracepoint:
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: h.to, Program: p})
+	case toKprobe:
+		return link.Kprobe(h.to, p, nil)
+	case toKretprobe:
+		return link.Kretprobe(h.to, p, nil)
+	}
+	return link.AttachTracing(link.TracingOptions{Program: p})
+}
+
+func (l *loaded) detach(h *hook) error {
+	var err error
+	for _, a := range l.links[h.program] {
+		err = errors.Join(err, a.Close())
+	}
+	delete(l.links, h.program)
+	if h.how == toFentry || h.how == toFexit { // before 5.13 one can be attached once only
+		for _, name := range h.names() {
+			if p := l.programs[name]; p != nil {
+				err = errors.Join(err, p.Close())
+				delete(l.programs, name)
+			}
+		}
+	}
+	return err
+}
+
+// sees are the kinds of events that the attached programs make.
+func (l *loaded) sees() monitor.Kinds {
+	var kinds monitor.Kinds
+	for h := range l.hooks() {
+		if l.links[h.program] != nil && !h.helper {
+			kinds |= h.kinds | monitor.KindsOf(h.counted)
+		}
+	}
+	return kinds &^ monitor.KindsOf(0)
+}
+
+// misses are the times that the kernel did not run a hook's program: kernels before 5.12 do not count them. A second program's are
+// not told: what it takes is counted as taken.
+func (l *loaded) misses() map[monitor.Kind]uint64 {
+	n := map[monitor.Kind]uint64{}
+	for h := range l.hooks() {
+		if p := l.programs[h.program]; p != nil && h.counted != 0 {
+			if st, err := p.Stats(); err == nil {
+				n[h.counted] += st.RecursionMisses
+			}
+		}
+	}
+	return n
+}
+
+func (l *loaded) close() error {
+	var err error
+	for h := range l.hooks() {
+		err = errors.Join(err, l.detach(h))
+	}
+	for _, p := range l.programs {
+		err = errors.Join(err, p.Close())
+	}
+	for _, m := range l.maps {
+		err = errors.Join(err, m.Close())
+	}
+	return err
+}

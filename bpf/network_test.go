@@ -1,0 +1,170 @@
+package bpf
+
+import (
+	"errors"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
+)
+
+func TestNetworkActions(t *testing.T) {
+	needsRoot(t)
+	before := connect(t)
+	inEachSet(t, func(t *testing.T, w *watch) {
+		for _, name := range slices.Sorted(maps.Keys(networkActions())) {
+			t.Run(name, func(t *testing.T) {
+				pid, r := act(t, name)
+				want := w.withoutBlindSpots(name, r.Events)
+				checkEvents(t, w.finished(t, pid, len(want), monitor.NetworkKinds), want)
+			})
+		}
+		c, err := w.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := c.Total().Lost(); lost != 0 {
+			t.Errorf("lost %d events: %+v", lost, c)
+		}
+		t.Run("connected-before", func(t *testing.T) { testConnectionFromBefore(t, w, before) })
+		before = connect(t)
+		t.Run("full", func(t *testing.T) { testFlowsFull(t, w) })
+	})
+}
+
+// Flows are left out by who opened them, and while monitoring is reduced only listening goes on. All is counted.
+func TestFlowsLeftOut(t *testing.T) {
+	needsRoot(t)
+	all := monitor.Settings{Kinds: monitor.ProcessKinds | monitor.NetworkKinds}
+	inEachSet(t, func(t *testing.T, w *watch) {
+		for _, tt := range []struct {
+			name   string
+			change func(*monitor.Settings)
+			seen   monitor.Kinds
+			count  func(monitor.Count) uint64
+		}{
+			{"process", func(s *monitor.Settings) { s.Exclusions.Processes = []policy.ProcessExclusion{{Path: program}} }, 0,
+				func(c monitor.Count) uint64 { return c.Excluded }},
+			{"user", func(s *monitor.Settings) { s.Exclusions.Users = []uint32{0} }, 0,
+				func(c monitor.Count) uint64 { return c.Excluded }},
+			{"reduced", func(s *monitor.Settings) { s.Reduced = true }, monitor.KindsOf(monitor.Listen),
+				func(c monitor.Count) uint64 { return c.Shed }},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				s := all
+				tt.change(&s)
+				before, err1 := w.Counts()
+				err2 := w.Set(s)
+				pid, r := act(t, "tcp-blocking")
+				want := slices.DeleteFunc(r.Events, func(e monitor.Event) bool { return !tt.seen.Has(e.Kind) })
+				after, err3 := w.Counts()
+				err4 := w.Set(all)
+				if err := errors.Join(err1, err2, err3, err4); err != nil {
+					t.Fatal(err)
+				}
+				later, more := act(t, "tcp-blocking") // all that came before it is there
+				w.finished(t, later, len(more.Events), monitor.NetworkKinds)
+				var got []monitor.Event
+				for _, e := range w.of(pid) {
+					if monitor.NetworkKinds.Has(e.Kind) {
+						got = append(got, e)
+					}
+				}
+				checkEvents(t, got, want)
+				for _, k := range []monitor.Kind{monitor.FlowOpen, monitor.FlowClose} {
+					if n := tt.count(after.Kinds[k]) - tt.count(before.Kinds[k]); n < 2 {
+						t.Errorf("%d events of kind %v were counted as left out, expected 2 or more", n, k)
+					}
+				}
+			})
+		}
+	})
+}
+
+// withoutBlindSpots takes away what the hook set cannot see: before 6.3, write(2) and read(2) of datagrams.
+func (w *watch) withoutBlindSpots(name string, events []monitor.Event) []monitor.Event {
+	blind := map[string]bool{"udp-connected": true, "udp6-connected": true, "udp-many": true}
+	if !blind[name] || w.kernel.failed["amp_udp_sent"] == nil {
+		return events
+	}
+	return slices.DeleteFunc(events, func(e monitor.Event) bool { return !e.Flow.Inbound })
+}
+
+// connect makes a connection of this process with itself.
+func connect(t *testing.T) [2]net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return [2]net.Conn{c, s}
+}
+
+// Of the end of a connection that was there before, nothing is told.
+func testConnectionFromBefore(t *testing.T, w *watch, before [2]net.Conn) {
+	if err := errors.Join(before[0].Close(), before[1].Close()); err != nil {
+		t.Fatal(err)
+	}
+	pid, r := act(t, "tcp") // all that came before it is there
+	w.finished(t, pid, len(r.Events), monitor.NetworkKinds)
+	if got := w.of(os.Getpid()); len(got) != 0 {
+		t.Errorf("got %+v, expected nothing", got)
+	}
+}
+
+// Connections for which there is no room to remember them are counted as missed.
+func testFlowsFull(t *testing.T, w *watch) {
+	flows := w.kernel.maps["flows"]
+	full, stop := make(chan struct{}), make(chan struct{})
+	var filling sync.WaitGroup
+	filling.Go(func() { keepFull(flows, full, stop) })
+	<-full
+	pid, r := act(t, "tcp-blocking")
+	close(stop)
+	filling.Wait()
+	want := slices.DeleteFunc(r.Events, func(e monitor.Event) bool {
+		return e.Kind == monitor.FlowClose || e.Kind == monitor.FlowOpen && !e.Flow.Inbound
+	})
+	checkEvents(t, w.finished(t, pid, len(want), monitor.NetworkKinds), want)
+	c, err := w.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, cl := c.Kinds[monitor.FlowOpen].Missed, c.Kinds[monitor.FlowClose].Missed; o < 1 || cl < 2 { // others connect too
+		t.Errorf("%d opened and %d closed ones were missed, expected 1 and 2", o, cl)
+	}
+}
+
+// keepFull puts entries into a map of sockets until there is no more room, and whenever there is some again.
+func keepFull(flows *ebpf.Map, full, stop chan struct{}) {
+	value := make([]byte, flows.ValueSize())
+	for key := uint64(1); ; { // no addresses of sockets
+		if flows.Put(key, value) == nil {
+			key++
+			continue
+		}
+		select {
+		case <-stop:
+			return
+		case <-full:
+		default:
+			close(full)
+		}
+	}
+}

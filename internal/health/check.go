@@ -5,6 +5,11 @@ import "github.com/ampconnector/amp/internal/fault"
 // rules are the faults that this version judges.
 var rules = map[fault.ID]Rule{
 	rule5{}.ID():  rule5{},
+	rule8.ID():    rule8,
+	rule9.ID():    rule9,
+	rule11{}.ID(): rule11{},
+	rule16{}.ID(): rule16{},
+	rule18{}.ID(): rule18{},
 	rule19{}.ID(): rule19{},
 }
 

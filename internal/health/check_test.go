@@ -65,12 +65,12 @@ func TestChoose(t *testing.T) {
 		{"switches off", func(f *Facts) { f.Policy.Value = policy.Policy{} }, monitor.NoSource, "off"},
 		{"network only", func(f *Facts) { f.Policy.Value = policy.Policy{MonitorNetwork: true} }, monitor.EBPFKernelBTF, ""},
 		{"policy not readable", func(f *Facts) { f.Policy = host.NotKnown[policy.Policy](policy.Path, errDenied) }, monitor.EBPFKernelBTF, ""},
-		{"fault 19, though a shell may load", access(selinux.Access{Need: selinux.BPFNeed, ClassKnown: true, Denied: []string{"prog_load"}}), monitor.NoSource, "fault 19"},
-		{"refused", func(f *Facts) { f.BPF.Load.Value = false }, monitor.NoSource, "refuses"},
+		{"fault 19, though a shell may load", access(selinux.Access{Need: selinux.BPFNeed, ClassKnown: true, Denied: []string{"prog_load"}}), monitor.Degraded, "fault 19"},
+		{"refused", func(f *Facts) { f.BPF.Load.Value = false }, monitor.Degraded, "refuses"},
 		{"refused to the daemon", func(f *Facts) {
 			f.Daemon, f.BPF.Load = true, host.NotKnown[bool]("bpf(2)", syscall.EPERM)
-		}, monitor.NoSource, "operation not permitted"},
-		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.NoSource, "no BTF"},
+		}, monitor.Degraded, "operation not permitted"},
+		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.Degraded, "no BTF"},
 	} {
 		f := sound()
 		c.change(f)

@@ -8,6 +8,7 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/selinux"
 )
 
 // Choose picks the event source for a host from its facts. It is used alike by the installer, the daemon and remedies.
@@ -18,6 +19,8 @@ func inputs(f *Facts) monitor.Inputs {
 		Wanted: wanted(f.Policy),
 		BPF:    bpfSupport(f),
 		BTF:    support(f.BPF.KernelBTF, "the kernel offers BTF", "the kernel offers no BTF"),
+
+		Degraded: f.Degraded,
 	}
 }
 
@@ -34,8 +37,8 @@ func bpfSupport(f *Facts) monitor.Support {
 	}
 	load := f.BPF.Load
 	var errno syscall.Errno
-	if f.Daemon && errors.As(load.Err, &errno) {
-		// The process that would monitor tried, and the kernel answered.
+	if f.Daemon && (errors.As(load.Err, &errno) || errors.Is(load.Err, selinux.ErrRefused)) {
+		// The process that would monitor tried, or asked, and the kernel answered.
 		return monitor.Support{Known: true, Reason: "the kernel refuses eBPF programs: " + load.Err.Error()}
 	}
 	return support(load, "the kernel lets eBPF programs load", "the kernel refuses eBPF programs")

@@ -17,13 +17,13 @@ const (
 // no fault: nobody is locked out and nobody else may write.
 func (q *inquiry) directory(d host.DirectoryFact, user host.Reading[*host.Account]) {
 	what := fault.Text{EN: "directory " + d.Want.Path, JA: "ディレクトリ " + d.Want.Path}
-	expected := fmt.Sprintf("directory, %04o %s:%s", d.Want.Mode, d.Want.Owner, d.Want.Group)
+	expected := fault.Text{EN: "directory, %04o %s:%s", JA: "ディレクトリ、%04o %s:%s"}.With(d.Want.Mode, d.Want.Owner, d.Want.Group)
 	state, ok := known(q, what, d.State, expected)
 	if !ok {
 		return
 	}
-	q.saw(what.EN, describe(state), d.State.From, expected)
-	owner, ok := known(q, fault.Text{EN: "uid of " + d.Want.Owner, JA: d.Want.Owner + " の UID"}, d.WantUID, "")
+	q.saw(what, describe(state), d.State.From, expected)
+	owner, ok := known(q, fault.Text{EN: "uid of " + d.Want.Owner, JA: d.Want.Owner + " の UID"}, d.WantUID, onlyContext)
 	if !ok {
 		return
 	}
@@ -32,14 +32,18 @@ func (q *inquiry) directory(d host.DirectoryFact, user host.Reading[*host.Accoun
 	}
 }
 
-func describe(s *host.DirectoryState) string {
+func describe(s *host.DirectoryState) fault.Text {
 	switch {
 	case s == nil:
-		return "does not exist"
+		return wordAbsent
 	case !s.IsDir:
-		return "not a directory"
+		return fault.Text{EN: "not a directory", JA: "ディレクトリではありません"}
 	}
-	return fmt.Sprintf("%04o uid %d gid %d", s.Mode.Perm(), s.UID, s.GID)
+	read := fault.Verbatim(fmt.Sprintf("%04o uid %d gid %d", s.Mode.Perm(), s.UID, s.GID))
+	if s.Symlink {
+		return fault.Text{EN: "%s, behind a symbolic link", JA: "%s (シンボリックリンクの参照先)"}.With(read)
+	}
+	return read
 }
 
 // deviation says what is wrong with a directory, the worst first.

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/degraded"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/selinux"
 )
@@ -26,9 +29,36 @@ func Gather(ctx context.Context, o Options) *Facts {
 	f.Host = host.Gather(ctx, r, host.Options{Kernel: o.Kernel})
 	f.Connector, f.Found = pickConnector(f.Host.Connectors, o.Daemon)
 	f.SELinux = selinux.Gather(ctx, r, selinux.Options{Unit: f.Connector.Unit, Binary: f.Connector.Binary, Needs: needs(f)})
-	f.BPF = bpf.Gather(ctx, r)
+	f.BPF = gatherBPF(ctx, r, f.SELinux)
+	f.Degraded = probeDegraded(ctx, r, f.BPF)
 	f.Policy = readPolicy(r, f.Connector.PolicyFile)
+	if !f.Connector.Vendor {
+		f.Exclusions = readExclusions(r, policy.ExclusionPath)
+	}
+	if !o.Daemon {
+		f.Monitoring = askMonitoring(ctx, r, control.Socket)
+	}
 	return f
+}
+
+// gatherBPF asks SELinux first, for the domain of this very process. As long as it refuses bpf(2), to try each time would fill the audit
+// log; the question itself leaves nothing there.
+func gatherBPF(ctx context.Context, r host.Root, se selinux.Facts) bpf.Facts {
+	if err := se.Refusal(); r.Live() && err != nil {
+		return bpf.GatherUntried(r, err)
+	}
+	return bpf.Gather(ctx, r)
+}
+
+// probeDegraded asks for what the degraded source needs, where it may be needed.
+func probeDegraded(ctx context.Context, r host.Root, b bpf.Facts) monitor.Support {
+	switch {
+	case !r.Live():
+		return monitor.Support{Reason: host.ErrNotRunning.Error()}
+	case b.KernelBTF.Known() && b.KernelBTF.Value && b.Load.Known():
+		return monitor.Support{Reason: "not asked for, since eBPF works"}
+	}
+	return degraded.Probe(ctx).Support()
 }
 
 // pickConnector chooses the row that predicates read: the first that is installed, else ours. The daemon is a connector even
@@ -62,4 +92,17 @@ func readPolicy(r host.Root, file string) host.Reading[policy.Policy] {
 		return host.NotKnown[policy.Policy](file, err)
 	}
 	return host.Read(p, file)
+}
+
+// readExclusions loads the exclusions of this host; most hosts have none.
+func readExclusions(r host.Root, file string) host.Reading[policy.Exclusions] {
+	path, err := r.Path(file)
+	if err != nil {
+		return host.NotKnown[policy.Exclusions](file, err)
+	}
+	x, err := policy.LoadExclusions(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return host.NotKnown[policy.Exclusions](file, err)
+	}
+	return host.Read(x, file)
 }

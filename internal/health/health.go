@@ -9,20 +9,25 @@ import (
 	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/selinux"
 )
 
 // Facts is all that predicates, remedies and the choice of a source rest on.
 type Facts struct {
-	Host      host.Facts
-	SELinux   selinux.Facts
-	BPF       bpf.Facts
-	Policy    host.Reading[policy.Policy]
-	Connector host.Connector // the installed one, or ours where none is
-	Found     bool           // Connector is installed
-	Daemon    bool           // gathered by the daemon: BPF is what the process that monitors may do
-	At        time.Time
+	Host     host.Facts
+	SELinux  selinux.Facts
+	BPF      bpf.Facts
+	Degraded monitor.Support // whether the degraded source could be opened
+	Policy   host.Reading[policy.Policy]
+	// Exclusions are those of this host, beside the policy's own. A connector that keeps them elsewhere has none here.
+	Exclusions host.Reading[policy.Exclusions]
+	Monitoring host.Reading[Monitoring] // of our running daemon
+	Connector  host.Connector           // the installed one, or ours where none is
+	Found      bool                     // Connector is installed
+	Daemon     bool                     // gathered by the daemon: BPF is what the process that monitors may do
+	At         time.Time
 }
 
 // Rule judges one fault.

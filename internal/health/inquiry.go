@@ -16,9 +16,9 @@ type inquiry struct {
 	unread   []fault.Text // one for each value that is not known
 }
 
-// saw records a value. An empty expected means that the value is only context.
-func (q *inquiry) saw(what, read, from, expected string) {
-	q.evidence = append(q.evidence, fault.Evidence{What: what, Read: read, From: from, Expected: expected})
+// saw records a value. A zero expected means that the value is only context.
+func (q *inquiry) saw(what, read fault.Text, from string, expected fault.Text) {
+	q.evidence = append(q.evidence, fault.NewEvidence(what, read, from, expected))
 }
 
 // deviates records that what was seen last is wrong.
@@ -28,13 +28,13 @@ func (q *inquiry) deviates(cause string, words fault.Text) {
 }
 
 // missing records a value that is not known, with the error that came instead.
-func (q *inquiry) missing(what fault.Text, from, expected string, err error) {
-	q.saw(what.EN, "not known: "+err.Error(), from, expected)
+func (q *inquiry) missing(what fault.Text, from string, expected fault.Text, err error) {
+	q.saw(what, wordUnread.With(err), from, expected)
 	q.unread = append(q.unread, fault.Text{EN: what.EN + ": " + err.Error(), JA: what.JA + ": " + err.Error()})
 }
 
 // known gives the value of a reading, or records that it is missing.
-func known[T any](q *inquiry, what fault.Text, r host.Reading[T], expected string) (T, bool) {
+func known[T any](q *inquiry, what fault.Text, r host.Reading[T], expected fault.Text) (T, bool) {
 	if r.Err != nil {
 		q.missing(what, r.From, expected, r.Err)
 	}
@@ -80,9 +80,9 @@ var noConnector = fault.Text{
 // absent answers for a host on which no connector was found.
 func (q *inquiry) absent(f *Facts) fault.Finding {
 	what := fault.Text{EN: "installed connector", JA: "インストール済みのコネクタ"}
-	if _, ok := known(q, what, f.Host.Installation, ""); !ok {
+	if _, ok := known(q, what, f.Host.Installation, onlyContext); !ok {
 		return q.finding(fault.Text{})
 	}
-	q.saw(what.EN, "none", f.Connector.Binary, "")
+	q.saw(what, wordNone, f.Connector.Binary, onlyContext)
 	return q.notApplicable(noConnector)
 }

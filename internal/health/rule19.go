@@ -41,11 +41,11 @@ func (rule19) Check(f *Facts) fault.Finding {
 	if !f.Found {
 		return q.absent(f)
 	}
-	mode, ok := known(q, fault.Text{EN: "SELinux mode", JA: "SELinux のモード"}, se.Mode, "")
+	mode, ok := known(q, fault.Text{EN: "SELinux mode", JA: "SELinux のモード"}, se.Mode, onlyContext)
 	if !ok {
 		return q.finding(fault.Text{})
 	}
-	q.saw("SELinux mode", string(mode), se.Mode.From, "")
+	q.saw(fault.Text{EN: "SELinux mode", JA: "SELinux のモード"}, fault.Verbatim(string(mode)), se.Mode.From, onlyContext)
 	if reason, off := notEnforced[mode]; off {
 		return q.notApplicable(reason)
 	}
@@ -65,7 +65,7 @@ var notEnforced = map[selinux.Mode]fault.Text{
 func (q *inquiry) image(f *Facts) fault.Finding {
 	q.store(f)
 	q.unread = nil // whatever the store said, it is the kernel's answer that is missing
-	q.missing(fault.Text{EN: "what the loaded policy allows", JA: "ロードされるポリシーが許可する内容"}, "/sys/fs/selinux/access", "", host.ErrNotRunning)
+	q.missing(fault.Text{EN: "what the loaded policy allows", JA: "ロードされるポリシーが許可する内容"}, "/sys/fs/selinux/access", onlyContext, host.ErrNotRunning)
 	return q.finding(fault.Text{})
 }
 
@@ -86,7 +86,7 @@ func (q *inquiry) enforcing(f *Facts) fault.Finding {
 		return q.finding(fault.Text{})
 	}
 	if len(se.Access) == 0 {
-		q.missing(accessOf(domain), "/sys/fs/selinux/access", "", errors.New("the kernel was not asked"))
+		q.missing(accessOf(domain), "/sys/fs/selinux/access", onlyContext, errors.New("the kernel was not asked"))
 	}
 	told := map[verdict]int{}
 	ruleMissing := false
@@ -116,7 +116,7 @@ func (q *inquiry) enforcing(f *Facts) fault.Finding {
 // domain is the type that was asked about. One that is not known is not guessed: the kernel's answers for another prove nothing.
 func (q *inquiry) domain(se selinux.Facts) (string, bool) {
 	what := fault.Text{EN: "domain of the service", JA: "サービスのドメイン"}
-	domain, ok := known(q, what, se.Domain, "")
+	domain, ok := known(q, what, se.Domain, onlyContext)
 	if !ok {
 		return "", false
 	}
@@ -124,7 +124,7 @@ func (q *inquiry) domain(se selinux.Facts) (string, bool) {
 	if se.DomainContext != "" {
 		read += " (" + se.DomainContext + ")"
 	}
-	q.saw(what.EN, read, se.Domain.From, "")
+	q.saw(what, fault.Verbatim(read), se.Domain.From, onlyContext)
 	return domain, true
 }
 
@@ -143,22 +143,23 @@ func accessOf(domain string) fault.Text {
 // access judges the kernel's answer for one Need; denied says that a rule is missing which our module could bring.
 func (q *inquiry) access(domain string, r host.Reading[selinux.Access], denyUnknown host.Reading[bool]) (v verdict, denied bool) {
 	a := r.Value
-	rule := fmt.Sprintf("allow %s self:%s { %s }", domain, a.Class, strings.Join(a.Permissions, " "))
+	rule := fault.Text{EN: "rule allow %s self:%s { %s }", JA: "規則 allow %s self:%s { %s }"}.With(domain, a.Class, strings.Join(a.Permissions, " "))
 	if r.Err != nil {
-		q.missing(accessOf(domain), r.From, "", r.Err)
+		q.missing(accessOf(domain), r.From, onlyContext, r.Err)
 		return notTold, false
 	}
 	if !a.ClassKnown {
-		q.saw("rule "+rule, "the loaded policy does not know the class "+a.Class, r.From, "allowed")
-		return q.unknownToPolicy("class "+a.Class, denyUnknown), false
+		q.saw(rule, fault.Text{EN: "the loaded policy does not know the class " + a.Class, JA: "ロード済みのポリシーにクラス " + a.Class + " がありません"}, r.From, wordAllowed)
+		return q.unknownToPolicy(fault.Text{EN: "class %s", JA: "クラス %s"}.With(a.Class), denyUnknown), false
 	}
-	q.saw("rule "+rule, answered(a), r.From, "allowed")
+	q.saw(rule, answered(a), r.From, wordAllowed)
 	v = allowed
 	if a.PermissiveDomain {
 		return v, false
 	}
 	if len(a.Missing) > 0 {
-		v = q.unknownToPolicy(fmt.Sprintf("permission %s of class %s", strings.Join(a.Missing, " "), a.Class), denyUnknown)
+		what := fault.Text{EN: "permission %s of class %s", JA: "クラス %[2]s の権限 %[1]s"}.With(strings.Join(a.Missing, " "), a.Class)
+		v = q.unknownToPolicy(what, denyUnknown)
 	}
 	if len(a.Denied) > 0 {
 		v, denied = refused, true
@@ -174,38 +175,39 @@ func (q *inquiry) access(domain string, r host.Reading[selinux.Access], denyUnkn
 	return v, denied
 }
 
-func answered(a selinux.Access) string {
-	var parts []string
+func answered(a selinux.Access) fault.Text {
+	var parts []fault.Text
 	if len(a.Denied) > 0 {
-		parts = append(parts, "denied: "+strings.Join(a.Denied, " "))
+		parts = append(parts, fault.Text{EN: "denied: %s", JA: "拒否: %s"}.With(strings.Join(a.Denied, " ")))
 	}
 	if len(a.Missing) > 0 {
-		parts = append(parts, "not in the loaded policy: "+strings.Join(a.Missing, " "))
+		parts = append(parts, fault.Text{EN: "not in the loaded policy: %s", JA: "ロード済みのポリシーに未定義: %s"}.With(strings.Join(a.Missing, " ")))
 	}
 	if a.PermissiveDomain {
-		parts = append(parts, "the domain is permissive")
+		parts = append(parts, fault.Text{EN: "the domain is permissive", JA: "ドメインは Permissive"})
 	}
 	if len(parts) == 0 {
-		return "allowed"
+		return wordAllowed
 	}
-	return strings.Join(parts, "; ")
+	return fault.Join(parts, fault.Text{EN: "; ", JA: "、"})
 }
 
 // unknownToPolicy judges what the loaded policy has no name for: the kernel then allows it unless deny_unknown is 1.
-func (q *inquiry) unknownToPolicy(what string, denyUnknown host.Reading[bool]) verdict {
-	deny, ok := known(q, fault.Text{EN: "deny_unknown of the loaded policy", JA: "ロード済みポリシーの deny_unknown"}, denyUnknown, "0")
+func (q *inquiry) unknownToPolicy(name fault.Text, denyUnknown host.Reading[bool]) verdict {
+	what := fault.Text{EN: "deny_unknown of the loaded policy", JA: "ロード済みポリシーの deny_unknown"}
+	deny, ok := known(q, what, denyUnknown, fault.Verbatim("0"))
 	switch {
 	case !ok:
 		return notTold
 	case !deny:
-		q.saw("deny_unknown of the loaded policy", "0", denyUnknown.From, "0")
+		q.saw(what, fault.Verbatim("0"), denyUnknown.From, fault.Verbatim("0"))
 		return allowedUnknown
 	}
-	q.saw("deny_unknown of the loaded policy", "1", denyUnknown.From, "0")
+	q.saw(what, fault.Verbatim("1"), denyUnknown.From, fault.Verbatim("0"))
 	q.deviates(CauseClassUnknown, fault.Text{
-		EN: "the loaded policy does not know the " + what + " and refuses what it does not know",
-		JA: "ロード済みのポリシーは未知のものを拒否する設定で、" + what + " を定義していません",
-	})
+		EN: "the loaded policy does not know the %s and refuses what it does not know",
+		JA: "ロード済みのポリシーは未知のものを拒否する設定で、%s を定義していません",
+	}.With(name))
 	return refused
 }
 
@@ -213,23 +215,31 @@ func (q *inquiry) unknownToPolicy(what string, denyUnknown host.Reading[bool]) v
 func (q *inquiry) store(f *Facts) {
 	module := f.Connector.Module
 	what := fault.Text{EN: "policy module " + module, JA: "ポリシーモジュール " + module}
-	const expected = "present and loaded"
+	expected := fault.Text{EN: "present and loaded", JA: "導入およびロード済み"}
 	s, ok := known(q, what, f.SELinux.Store, expected)
 	if !ok {
 		return
 	}
-	q.saw(what.EN, storeState(s), f.SELinux.Store.From, expected)
+	q.saw(what, storeState(s), f.SELinux.Store.From, expected)
 	if c, ok := storeCauses[s.State]; ok && len(q.wrong) > 0 {
-		q.deviates(c.cause, fault.Text{EN: fmt.Sprintf(c.words.EN, module), JA: fmt.Sprintf(c.words.JA, module)})
+		q.deviates(c.cause, c.words.With(module))
 	}
 }
 
-func storeState(s selinux.Store) string {
+// storeWords are the states of a module in the store, in words; its priority, and that of the module which hides it.
+var storeWords = map[selinux.StoreState]fault.Text{
+	selinux.ModuleAbsent:   {EN: "absent", JA: "未導入"},
+	selinux.ModuleDisabled: {EN: "disabled, priority %d", JA: "無効、優先度 %d"},
+	selinux.ModuleShadowed: {EN: "shadowed: priority %[2]d hides ours of priority %[1]d", JA: "優先度 %[2]d の同名モジュールにより、優先度 %[1]d のモジュールが隠されています"},
+	selinux.ModulePresent:  {EN: "present, priority %d", JA: "導入済み、優先度 %d"},
+}
+
+func storeState(s selinux.Store) fault.Text {
 	switch s.State {
 	case selinux.ModuleAbsent:
-		return string(s.State)
+		return storeWords[s.State]
 	case selinux.ModuleShadowed:
-		return fmt.Sprintf("%s: priority %d hides ours of priority %d", s.State, s.Shadow, s.Priority)
+		return storeWords[s.State].With(s.Priority, s.Shadow)
 	}
-	return fmt.Sprintf("%s, priority %d", s.State, s.Priority)
+	return storeWords[s.State].With(s.Priority)
 }

@@ -1,7 +1,9 @@
 package health
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +27,6 @@ const (
 	CauseDirectory    = "directory:"
 )
 
-// noLoginShells refuse a login by themselves: nologin(8) and false(1) where distributions put them.
-var noLoginShells = []string{"/usr/sbin/nologin", "/sbin/nologin", "/usr/bin/nologin", "/bin/nologin", "/bin/false", "/usr/bin/false"}
-
-// NoLogin reports whether a shell of passwd(5) refuses a login. An empty field is /bin/sh.
-func NoLogin(shell string) bool { return slices.Contains(noLoginShells, shell) }
-
 // rule5 reports fault 5, a scan account that is missing or was changed, or a directory that locks it out or lets others write.
 type rule5 struct{}
 
@@ -43,6 +39,7 @@ func (rule5) Check(f *Facts) fault.Finding {
 	}
 	name := f.Connector.ScanAccount
 	q.account(name, f.Host.Account)
+	q.userGroups(f.Host.LoginDefs)
 	for _, d := range f.Host.Directories {
 		q.directory(d, f.Host.Account.User)
 	}
@@ -55,12 +52,12 @@ func (rule5) Check(f *Facts) fault.Finding {
 func (q *inquiry) account(name string, a host.AccountFacts) {
 	group := q.group(name, a.Group)
 	what := fault.Text{EN: "user " + name, JA: "ユーザー " + name}
-	user, ok := known(q, what, a.User, "exists")
+	user, ok := known(q, what, a.User, wordExists)
 	if !ok {
 		return
 	}
 	if user == nil {
-		q.saw(what.EN, "does not exist", a.User.From, "exists")
+		q.saw(what, wordAbsent, a.User.From, wordExists)
 		q.deviates(CauseUserMissing, fault.Text{EN: "the user " + name + " does not exist", JA: "ユーザー " + name + " が存在しません"})
 		return
 	}
@@ -72,53 +69,77 @@ func (q *inquiry) account(name string, a host.AccountFacts) {
 	q.home(name, user, a.HomeOwner)
 }
 
+// groupCauses are what a plain useradd -r under USERGROUPS_ENAB no can bring about.
+var groupCauses = []string{CauseUserMissing, CauseGroupMissing, CausePrimaryGroup}
+
+// userGroups adds what login.defs(5) says of groups of a user's own, where the group is wrong. It is context, and decides nothing.
+func (q *inquiry) userGroups(r host.Reading[*host.LoginSettings]) {
+	if !slices.ContainsFunc(q.causes, func(c string) bool { return slices.Contains(groupCauses, c) }) {
+		return
+	}
+	key := fault.Verbatim("USERGROUPS_ENAB")
+	s, set := r.Value.Get(key.EN)
+	switch {
+	case errors.Is(r.Err, fs.ErrNotExist):
+		q.saw(key, fault.Text{EN: "not set, which means no: there is no login.defs", JA: "未設定 (no と同じ): login.defs がありません"}, r.From, fault.Text{})
+	case r.Err != nil:
+		q.saw(key, wordUnread.With(r.Err), r.From, fault.Text{})
+	case !set:
+		q.saw(key, fault.Text{EN: "not set, which means no", JA: "未設定 (no と同じ)"}, r.From, fault.Text{})
+	default:
+		q.saw(key, fault.Verbatim(s.Value), fmt.Sprintf("%s, line %d", s.File, s.Line), fault.Text{})
+	}
+}
+
 // group returns nil where the group does not exist or is not known.
 func (q *inquiry) group(name string, r host.Reading[*host.Group]) *host.Group {
 	what := fault.Text{EN: "group " + name, JA: "グループ " + name}
-	group, ok := known(q, what, r, "exists")
+	group, ok := known(q, what, r, wordExists)
 	switch {
 	case !ok:
 	case group == nil:
-		q.saw(what.EN, "does not exist", r.From, "exists")
+		q.saw(what, wordAbsent, r.From, wordExists)
 		q.deviates(CauseGroupMissing, fault.Text{EN: "the group " + name + " does not exist", JA: "グループ " + name + " が存在しません"})
 	default:
-		q.saw(what.EN, "gid "+decimal(group.GID), r.From, "exists")
+		q.saw(what, fault.Verbatim("gid "+decimal(group.GID)), r.From, wordExists)
 	}
 	return group
 }
 
 func (q *inquiry) uid(name string, user *host.Account, a host.AccountFacts) {
-	q.saw("uid of "+name, decimal(user.UID), a.User.From, "not 0, of no other account")
+	q.saw(fault.Text{EN: "uid of " + name, JA: name + " の UID"}, fault.Verbatim(decimal(user.UID)), a.User.From,
+		fault.Text{EN: "not 0, of no other account", JA: "0 以外で、他のアカウントと重複しないこと"})
 	if user.UID == 0 {
 		q.deviates(CauseUIDZero, fault.Text{EN: name + " has uid 0, which is root", JA: name + " の UID が 0 (root) です"})
 		return // that root has the same uid is the same deviation
 	}
-	others, ok := known(q, fault.Text{EN: "other accounts with the uid of " + name, JA: name + " と UID が重複する他のアカウント"}, a.SameUID, "none")
+	others, ok := known(q, fault.Text{EN: "other accounts with the uid of " + name, JA: name + " と UID が重複する他のアカウント"}, a.SameUID, wordNone)
 	if ok && len(others) > 0 {
 		names := strings.Join(others, ", ")
-		q.saw("other accounts with uid "+decimal(user.UID), names, a.SameUID.From, "none")
+		q.saw(fault.Text{EN: "other accounts with uid %s", JA: "UID %s を持つ他のアカウント"}.With(decimal(user.UID)), fault.Verbatim(names), a.SameUID.From, wordNone)
 		q.deviates(CauseSharedUID, fault.Text{EN: name + " shares its uid with " + names, JA: name + " の UID が " + names + " と重複しています"})
 	}
 }
 
 func (q *inquiry) shell(name string, user *host.Account, from string) {
-	read := user.Shell
-	if read == "" {
-		read = "empty, which is /bin/sh"
+	read := fault.Verbatim(user.Shell)
+	if user.Shell == "" {
+		read = fault.Text{EN: "empty, which is /bin/sh", JA: "空 (/bin/sh と同じ)"}
 	}
-	q.saw("login shell of "+name, read, from, "/usr/sbin/nologin, or another that refuses a login")
-	if !NoLogin(user.Shell) {
+	q.saw(fault.Text{EN: "login shell of " + name, JA: name + " のログインシェル"}, read, from,
+		fault.Text{EN: "/usr/sbin/nologin, or another that refuses a login", JA: "/usr/sbin/nologin など、ログインを拒否するもの"})
+	if !host.NoLogin(user.Shell) {
 		q.deviates(CauseShell, fault.Text{EN: name + " has a login shell", JA: name + " にログインシェルが設定されています"})
 	}
 }
 
 func (q *inquiry) password(name string, r host.Reading[host.Password]) {
 	what := fault.Text{EN: "password of " + name, JA: name + " のパスワード"}
-	p, ok := known(q, what, r, "locked, without expiry")
+	p, ok := known(q, what, r, fault.Text{EN: "locked, without expiry", JA: "ロック済み、有効期限なし"})
 	if !ok {
 		return
 	}
-	q.saw(what.EN, lockState(p), r.From, "locked")
+	q.saw(what, lockState(p), r.From, wordLocked)
 	switch {
 	case p.Empty:
 		q.deviates(CausePassword, fault.Text{EN: name + " has an empty password: anyone may log in", JA: name + " のパスワードが空で、誰でもログインできます"})
@@ -126,19 +147,24 @@ func (q *inquiry) password(name string, r host.Reading[host.Password]) {
 		q.deviates(CausePassword, fault.Text{EN: "the password of " + name + " is not locked", JA: name + " のパスワードがロックされていません"})
 	}
 	if p.Expires {
-		q.saw("expiry of "+name, "set", r.From, "none")
+		q.saw(fault.Text{EN: "expiry of " + name, JA: name + " の有効期限"}, wordSet, r.From, wordNone)
 		q.deviates(CauseExpiry, fault.Text{EN: "the account " + name + " has an expiry date", JA: "アカウント " + name + " に有効期限が設定されています"})
 	}
 }
 
-func lockState(p host.Password) string {
+var (
+	wordLocked = fault.Text{EN: "locked", JA: "ロック済み"}
+	wordSet    = fault.Text{EN: "set", JA: "設定あり"}
+)
+
+func lockState(p host.Password) fault.Text {
 	switch {
 	case p.Empty:
-		return "empty"
+		return fault.Text{EN: "empty", JA: "空"}
 	case p.Locked:
-		return "locked"
+		return wordLocked
 	}
-	return "set"
+	return wordSet
 }
 
 func (q *inquiry) primaryGroup(name string, user *host.Account, group *host.Group, a host.AccountFacts) {
@@ -146,16 +172,15 @@ func (q *inquiry) primaryGroup(name string, user *host.Account, group *host.Grou
 	if a.Group.Err != nil {
 		return // without the group's gid there is nothing to compare with, and that is recorded
 	}
-	read := "gid " + decimal(user.GID)
+	gid := "gid " + decimal(user.GID)
+	read := fault.Verbatim(gid + " (" + a.PrimaryGroup.Value + ")")
 	switch {
 	case a.PrimaryGroup.Err != nil:
-		read += ", name not known: " + a.PrimaryGroup.Err.Error()
+		read = fault.Text{EN: "%s, name not known: %v", JA: "%s、名前は不明: %v"}.With(gid, a.PrimaryGroup.Err)
 	case a.PrimaryGroup.Value == "":
-		read += ", which has no name"
-	default:
-		read += " (" + a.PrimaryGroup.Value + ")"
+		read = fault.Text{EN: "%s, which has no name", JA: "%s (該当する名前なし)"}.With(gid)
 	}
-	q.saw(what.EN, read, a.User.From, name)
+	q.saw(what, read, a.User.From, fault.Verbatim(name))
 	switch {
 	case group == nil || user.GID != group.GID:
 		q.deviates(CausePrimaryGroup, fault.Text{EN: "the primary group of " + name + " is not " + name, JA: name + " のプライマリグループが " + name + " ではありません"})
@@ -166,32 +191,32 @@ func (q *inquiry) primaryGroup(name string, user *host.Account, group *host.Grou
 
 func (q *inquiry) extraGroups(name string, r host.Reading[[]string]) {
 	what := fault.Text{EN: "other groups of " + name, JA: name + " の追加の所属グループ"}
-	groups, ok := known(q, what, r, "none")
+	groups, ok := known(q, what, r, wordNone)
 	if !ok {
 		return
 	}
+	if len(groups) == 0 {
+		q.saw(what, wordNone, r.From, wordNone)
+		return
+	}
 	read := strings.Join(groups, ", ")
-	if read == "" {
-		read = "none"
-	}
-	q.saw(what.EN, read, r.From, "none")
-	if len(groups) > 0 {
-		q.deviates(CauseExtraGroups, fault.Text{EN: name + " is also in " + read, JA: name + " が余分なグループ " + read + " に所属しています"})
-	}
+	q.saw(what, fault.Verbatim(read), r.From, wordNone)
+	q.deviates(CauseExtraGroups, fault.Text{EN: name + " is also in " + read, JA: name + " が余分なグループ " + read + " に所属しています"})
 }
 
 func (q *inquiry) home(name string, user *host.Account, r host.Reading[*uint32]) {
 	what := fault.Text{EN: "owner of the home of " + name, JA: name + " のホームディレクトリの所有者"}
-	const expected = "does not exist, or is owned by root or the user"
+	expected := fault.Text{EN: "does not exist, or is owned by root or the user", JA: "存在しないか、root またはこのユーザーが所有すること"}
 	owner, ok := known(q, what, r, expected)
 	if !ok {
 		return
 	}
 	if owner == nil {
-		q.saw("home of "+name, user.Home+" does not exist", r.From, expected)
+		q.saw(fault.Text{EN: "home of " + name, JA: name + " のホームディレクトリ"},
+			fault.Text{EN: "%s does not exist", JA: "%s は存在しません"}.With(user.Home), r.From, expected)
 		return
 	}
-	q.saw(what.EN, "uid "+decimal(*owner)+" owns "+user.Home, r.From, expected)
+	q.saw(what, fault.Text{EN: "uid %s owns %s", JA: "%[2]s の所有者は UID %[1]s です"}.With(decimal(*owner), user.Home), r.From, expected)
 	if *owner != 0 && *owner != user.UID {
 		q.deviates(CauseHome, fault.Text{EN: "the home of " + name + " belongs to uid " + decimal(*owner), JA: name + " のホームディレクトリの所有者が UID " + decimal(*owner) + " です"})
 	}

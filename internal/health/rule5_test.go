@@ -1,7 +1,12 @@
 package health
 
 import (
+	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ampconnector/amp/internal/fault"
@@ -106,6 +111,49 @@ func TestRule5(t *testing.T) {
 	} {
 		r.run(t, rule5{})
 	}
+}
+
+// What login.defs says of groups is shown where a group is wrong, with the file and line that decide, and nowhere else.
+func TestRule5UserGroups(t *testing.T) {
+	defs := func(files ...string) host.Reading[*host.LoginSettings] {
+		dir := t.TempDir()
+		for i := 0; i < len(files); i += 2 {
+			path := filepath.Join(dir, files[i])
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(files[i+1]), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return host.LoginSettingsOf(host.At(dir))
+	}
+	for name, c := range map[string]struct {
+		defs       host.Reading[*host.LoginSettings]
+		read, from string
+	}{
+		"no":           {defs(host.LoginDefsPath, "#\nUSERGROUPS_ENAB no\n"), "no", "/etc/login.defs, line 2"},
+		"not set":      {defs(host.LoginDefsPath, "UMASK 022\n"), "not set, which means no", "/etc/login.defs"},
+		"no file":      {defs(), "there is no login.defs", "/etc/login.defs"},
+		"damaged":      {defs(host.LoginDefsPath, "\x00"), "not known: ", "/etc/login.defs"},
+		"by a drop-in": {defs(host.VendorLoginDefsPath, "USERGROUPS_ENAB yes\n", host.LoginDefsDropIns+"/a.defs", "USERGROUPS_ENAB no\n"), "no", "/etc/login.defs.d/a.defs, line 1"},
+	} {
+		f := sound()
+		f.Host.LoginDefs = c.defs
+		if shown := evidence(rule5{}.Check(f), "USERGROUPS_ENAB"); shown != nil {
+			t.Errorf("%s: %+v where nothing is wrong", name, shown)
+		}
+		f.Host.Account.Group.Value = nil
+		got := rule5{}.Check(f)
+		shown := evidence(got, "USERGROUPS_ENAB")
+		if shown == nil || !strings.Contains(shown.Read, c.read) || shown.From != c.from || got.State != fault.Raised {
+			t.Errorf("%s: %s with %+v, want %q from %q", name, got.State, shown, c.read, c.from)
+		}
+	}
+}
+
+func evidence(f fault.Finding, what string) *fault.Evidence {
+	if i := slices.IndexFunc(f.Evidence, func(e fault.Evidence) bool { return e.What == what }); i >= 0 {
+		return &f.Evidence[i]
+	}
+	return nil
 }
 
 func user(u *host.Account) func(*Facts) {

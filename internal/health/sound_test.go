@@ -2,6 +2,7 @@ package health
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ func sound() *Facts {
 		HomeOwner:    host.Read[*uint32](nil, "/nonexistent"),
 		PrimaryGroup: host.Read(account, "/etc/group"),
 	}
+	f.Host.LoginDefs = host.NotKnown[*host.LoginSettings](host.LoginDefsPath, fs.ErrNotExist)
 	for _, d := range f.Connector.Directories {
 		f.Host.Directories = append(f.Host.Directories, host.DirectoryFact{Want: d, State: host.Read(&host.DirectoryState{Mode: 0o755, IsDir: true}, d.Path)})
 	}

@@ -1,0 +1,16 @@
+package health
+
+import "github.com/ampconnector/amp/internal/fault"
+
+// Words of evidence that several rules use.
+var (
+	wordExists  = fault.Text{EN: "exists", JA: "存在すること"}
+	wordAbsent  = fault.Text{EN: "does not exist", JA: "存在しません"}
+	wordPresent = fault.Text{EN: "present", JA: "あり"}
+	wordNone    = fault.Text{EN: "none", JA: "なし"}
+	wordAllowed = fault.Text{EN: "allowed", JA: "許可"}
+	wordUnread  = fault.Text{EN: "not known: %v", JA: "不明: %v"}
+)
+
+// onlyContext is the expectation of a value that is only context.
+var onlyContext = fault.Text{}

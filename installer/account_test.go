@@ -147,6 +147,22 @@ func TestAccountToolThatIgnoresTheGroup(t *testing.T) {
 	}
 }
 
+// On a host whose account tools read drop-ins the tool that ignores the group is asked again, and no file is edited.
+func TestAccountToolThatIgnoresTheGroupByDropIn(t *testing.T) {
+	s := newScratch(t)
+	s.withEconf(t)
+	before := s.loginDefs(t)
+	if _, err := s.apply(t); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(accountWhole(s.dir), leftovers(s.dir)); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, s.loginDefs(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAccountWithoutLoginDefs(t *testing.T) {
 	s := newScratch(t)
 	mustRemove(t, filepath.Join(s.dir, "etc/login.defs"))

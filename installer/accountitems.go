@@ -1,10 +1,10 @@
 package installer
 
 import (
-	"fmt"
 	"io/fs"
-	"strings"
+	"path"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -44,7 +44,7 @@ func AccountItems(f *health.Facts) []Item {
 // repairItems are a step for each deviation, in order.
 func repairItems(f *health.Facts, a host.AccountFacts, as *UserRepair) []Item {
 	var items []Item
-	var remote []string
+	var remote []fault.Text
 	for _, cause := range repairOrder {
 		d := deviations[cause]
 		s := *as
@@ -60,8 +60,10 @@ func repairItems(f *health.Facts, a host.AccountFacts, as *UserRepair) []Item {
 		}
 	}
 	if len(remote) > 0 {
-		items = append(items, Item{Manual: fmt.Sprintf("%s comes from a directory service (%s). Change it there: %s.",
-			as.Name, a.User.From, strings.Join(remote, "; "))})
+		items = append(items, Item{Manual: fault.Text{
+			EN: "%s comes from a directory service (%s). Change it there: %s.",
+			JA: "%s はディレクトリサービスのアカウントです (%s)。次の変更をディレクトリサービス側で行ってください: %s。",
+		}.With(as.Name, a.User.From, fault.Join(remote, fault.Text{EN: "; ", JA: "、"}))})
 	}
 	return items
 }
@@ -78,15 +80,53 @@ func toolPackages(f *health.Facts, tool string) []string {
 }
 
 // DirectoryItems are the items that give the connector's directories back the mode and owner that they were packaged with. A
-// directory that is as it should be has none.
+// directory that is as it should be has none. Something else in a directory's place is left to a person, and nothing is tried below it.
 func DirectoryItems(f *health.Facts) []Item {
 	var items []Item
+	occupied := map[string]bool{}
 	for _, d := range f.Host.Directories {
-		if !directoryFits(d) {
+		if occupied[d.Want.Path] = occupied[path.Dir(d.Want.Path)]; occupied[d.Want.Path] {
+			continue
+		}
+		words, commands := inTheWay(d)
+		switch {
+		case words != (fault.Text{}):
+			occupied[d.Want.Path] = true
+			items = append(items, Item{Manual: words, Commands: commands})
+		case !directoryFits(d):
 			items = append(items, Item{Step: &Directory{Path: d.Want.Path, Mode: d.Want.Mode, Owner: d.Want.Owner, Group: d.Want.Group}})
 		}
 	}
 	return items
+}
+
+// What only a person can do about something that is in a directory's place.
+var (
+	linkInTheWay = fault.Text{
+		EN: "%s is a symbolic link, and the connector needs a directory there. It follows no link: whoever can change the link could have other files " +
+			"changed through it. See where it leads and move what is of use; then remove the link and have the directory made. To keep the data on another file system, mount that " +
+			"one there (mount --bind) instead of the link.",
+		JA: "%s はシンボリックリンクですが、コネクタにはこの場所にディレクトリが必要です。リンクを変更できる者が他のファイルを変更させることを防ぐため、コネクタはリンクをたどりません。" +
+			"リンク先を確認して必要なデータを移動してからリンクを削除し、ディレクトリを作成してください。データを別のファイルシステムに置く場合は、リンクの代わりにバインドマウント (mount --bind) を使用してください。",
+	}
+	fileInTheWay = fault.Text{
+		EN: "%s is not a directory, and the connector needs one there. Move it away, and have the directory made.",
+		JA: "%s はディレクトリではありませんが、コネクタにはこの場所にディレクトリが必要です。現在のファイルを別の場所に移動し、ディレクトリを作成してください。",
+	}
+)
+
+// inTheWay says what a person does about something else in a directory's place; no words where there is nothing else.
+func inTheWay(d host.DirectoryFact) (words fault.Text, commands []string) {
+	name, state := d.Want.Path, d.State.Value
+	const mend = "amp-remediate 5"
+	switch {
+	case d.State.Err != nil || state == nil:
+	case state.Symlink:
+		return linkInTheWay.With(name), []string{"ls -ld " + name, "rm " + name, mend}
+	case !state.IsDir:
+		return fileInTheWay.With(name), []string{"mv -n " + name + " " + name + ".aside", mend}
+	}
+	return words, nil
 }
 
 // directoryFits reports whether a directory is known to be as packaged.

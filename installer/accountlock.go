@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // accountLockPaths are the lock files of shadow's tools. Each is made with link(2) from a file that holds the maker's process id
@@ -233,8 +235,11 @@ func init() { register(func() Step { return &AccountLocks{} }) }
 func (s *AccountLocks) Kind() string { return "account-locks" }
 
 // Title implements Step.
-func (s *AccountLocks) Title() string {
-	return "remove lock files that interrupted account tools left behind"
+func (s *AccountLocks) Title() fault.Text {
+	return fault.Text{
+		EN: "remove lock files that interrupted account tools left behind",
+		JA: "中断されたアカウント管理ツールが残したロックファイルの削除",
+	}
 }
 
 // Commands implements Step.

@@ -38,6 +38,17 @@ func TestSweepToggle(t *testing.T) {
 	}, recovered: recoveredAccount(plainLoginDefs), planned: plannedAccount(plainLoginDefs)}.run(t)
 }
 
+// As before, on a host whose account tools read drop-ins.
+func TestSweepDropIn(t *testing.T) {
+	needAccountTools(t)
+	sweep{plan: "account", twice: true, root: func(t *testing.T) string {
+		s := newScratch(t)
+		s.withEconf(t)
+		keepIdentity(t, s)
+		return s.dir
+	}, recovered: recoveredAccount(plainLoginDefs), planned: plannedAccount(plainLoginDefs)}.run(t)
+}
+
 func TestSweepRepairs(t *testing.T) {
 	needAccountTools(t)
 	changed := scanAccount + ":x:0:100:x:/nonexistent:/bin/sh"

@@ -15,8 +15,7 @@ import (
 // accountLockWait is how long another program may hold one of shadow's locks. lckpwdf(3) itself waits 15 seconds.
 const accountLockWait = 15 * time.Second
 
-// accountTool runs one of shadow's tools on the host's account files. It keeps our own lock open as long as it runs: should this
-// program be killed, the next one waits until the tool has ended, and does not undo what is still being done.
+// accountTool runs one of shadow's tools on the host's account files.
 func (h *Host) accountTool(ctx context.Context, tool string, args ...string) error {
 	if err := accountsWritable(ctx, h); err != nil {
 		return err
@@ -24,11 +23,7 @@ func (h *Host) accountTool(ctx context.Context, tool string, args ...string) err
 	if !h.Live {
 		args = append([]string{"-P", h.Root.Dir()}, args...) // shadow 4.5 and newer; -R would want the tool inside
 	}
-	var keep []*os.File
-	if h.lock != nil {
-		keep = append(keep, h.lock.file)
-	}
-	_, err := h.run(ctx, keep, tool, args...)
+	_, err := h.Run(ctx, tool, args...)
 	if err == nil {
 		return nil
 	}
@@ -87,31 +82,24 @@ var (
 	systemGIDs = idKind{"SYS_GID_MIN", "SYS_GID_MAX", "GID_MIN", host.GroupPath, "group"}
 )
 
-// span is the range, with shadow's defaults (find_new_uid.c: 101, and one below UID_MIN, which is 1000).
-func (k idKind) span(h *Host) (first, last int64, err error) {
-	b, err := h.Root.ReadFile(host.LoginDefsPath, maxAccountFile)
-	if errors.Is(err, os.ErrNotExist) {
-		b, err = nil, nil
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	d, err := host.ParseLoginDefs(host.LoginDefsPath, b)
-	if err != nil {
-		return 0, 0, err
+// span is the range and the files that say so, with shadow's defaults (find_new_uid.c: 101, and one below UID_MIN, which is 1000).
+func (k idKind) span(h *Host) (first, last int64, from string, err error) {
+	defs := host.LoginSettingsOf(h.Root)
+	if defs.Err != nil && !errors.Is(defs.Err, os.ErrNotExist) {
+		return 0, 0, "", defs.Err
 	}
 	number := func(key string, otherwise int64) int64 {
-		if n, ok := d.Number(key); ok {
+		if n, ok := defs.Value.Number(key); ok {
 			return n
 		}
 		return otherwise
 	}
-	return max(1, number(k.minimum, 101)), min(number(k.maximum, number(k.regular, 1000)-1), 1<<32-2), nil
+	return max(1, number(k.minimum, 101)), min(number(k.maximum, number(k.regular, 1000)-1), 1<<32-2), defs.From, nil
 }
 
 // free is the highest free id of the range, as shadow takes it.
 func (k idKind) free(ctx context.Context, h *Host) (uint32, error) {
-	first, last, err := k.span(h)
+	first, last, from, err := k.span(h)
 	if err != nil {
 		return 0, err
 	}
@@ -125,7 +113,7 @@ func (k idKind) free(ctx context.Context, h *Host) (uint32, error) {
 		}
 	}
 	return 0, fmt.Errorf("%w: %s is %d and %s is %d (%s), and all %d of them are used; widen that range",
-		ErrNoFreeID, k.minimum, first, k.maximum, last, host.LoginDefsPath, max(0, last-first+1))
+		ErrNoFreeID, k.minimum, first, k.maximum, last, from, max(0, last-first+1))
 }
 
 func (k idKind) used(h *Host) (map[uint32]bool, error) {

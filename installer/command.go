@@ -5,16 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -22,46 +16,27 @@ import (
 // toolEnviron is what tools are run with, whatever the program's own environment is: package scriptlets have odd ones.
 var toolEnviron = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
 
-// maxOutput bounds what is kept of a tool's output, in bytes.
-const maxOutput = 1 << 20
-
 // toolGrace is how long a tool that was told to end may take before it is killed.
 const toolGrace = 10 * time.Second
 
 // Run runs a tool of the host and returns its output, both streams together. The tool is looked for below the root, and for a
 // root that has none of its own (an image being put together) among this machine's; in both cases it runs on this machine,
 // so that the caller's arguments name the root as the tool wants it. The error has the command and the last line of output.
+//
+// Should this program be killed, the tool goes on to its end, and the lock, if this program holds it, stays held until then: the
+// next program waits, and does not undo what is still being done.
 func (h *Host) Run(ctx context.Context, tool string, args ...string) ([]byte, error) {
-	return h.run(ctx, nil, tool, args...)
-}
-
-// run is Run with files that the tool keeps open as long as it runs.
-func (h *Host) run(ctx context.Context, keep []*os.File, tool string, args ...string) ([]byte, error) {
 	path, err := h.tool(tool)
 	if err != nil {
 		return nil, err
 	}
-	out, err := newToolOutput()
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env, cmd.Dir, cmd.ExtraFiles = toolEnviron, "/", keep
-	cmd.Stdout, cmd.Stderr = out.File, out.File
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = toolGrace
 	began := time.Now()
-	if err = cmd.Start(); err == nil {
-		killpoint("tool-started:" + tool)
-		err = cmd.Wait()
-	}
-	said, readErr := out.read()
+	said, err := h.keep(ctx, tool, path, args)
 	h.Log.InfoContext(ctx, "ran", "command", commandLine(tool, args), "took", time.Since(began), "output", strings.TrimSpace(string(said)), "error", err)
 	if err != nil {
 		return said, toolError(ctx, commandLine(tool, args), said, err)
 	}
-	return said, readErr
+	return said, nil
 }
 
 // tool finds the program file of a tool.
@@ -121,28 +96,4 @@ func shellWord(w string) string {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-}
-
-// toolOutput takes what a tool says. It is a file in memory and no pipe: should this program be killed, the tool goes on to its
-// end, where a pipe that nobody reads would kill it in the middle of its work.
-type toolOutput struct{ *os.File }
-
-func newToolOutput() (toolOutput, error) {
-	if fd, err := unix.MemfdCreate("tool-output", unix.MFD_CLOEXEC); err == nil {
-		return toolOutput{os.NewFile(uintptr(fd), "tool-output")}, nil
-	}
-	f, err := os.CreateTemp("", "tool-output") // kernels before 3.17
-	if err != nil {
-		return toolOutput{}, err
-	}
-	return toolOutput{f}, os.Remove(f.Name())
-}
-
-// read returns the last maxOutput bytes.
-func (o toolOutput) read() ([]byte, error) {
-	size, err := o.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.NewSectionReader(o.File, max(0, size-maxOutput), maxOutput))
 }

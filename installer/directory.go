@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -45,8 +46,11 @@ func init() { register(func() Step { return &Directory{} }) }
 func (s *Directory) Kind() string { return "directory" }
 
 // Title implements Step.
-func (s *Directory) Title() string {
-	return fmt.Sprintf("make %s a directory of %s:%s with mode %04o", s.Path, s.Owner, s.Group, bits(s.Mode))
+func (s *Directory) Title() fault.Text {
+	return fault.Text{
+		EN: "make %s a directory of %s:%s with mode %04o",
+		JA: "ディレクトリ %s の作成または修復 (所有者 %s:%s、モード %04o)",
+	}.With(s.Path, s.Owner, s.Group, bits(s.Mode))
 }
 
 // Commands implements Step.

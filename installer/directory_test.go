@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -148,6 +150,35 @@ func TestDirectoryItems(t *testing.T) {
 		f := &health.Facts{Host: host.Facts{Directories: []host.DirectoryFact{{Want: want, State: row.state}}}}
 		if n := len(DirectoryItems(f)); n != row.items {
 			t.Errorf("%s: %d items, %d expected", row.name, n, row.items)
+		}
+	}
+}
+
+// TestDirectoryItemsLeaveToAPerson: what is in a directory's place is not changed by a step, and neither is what lies behind it.
+func TestDirectoryItemsLeaveToAPerson(t *testing.T) {
+	fact := func(path string, s *host.DirectoryState) host.DirectoryFact {
+		return host.DirectoryFact{Want: host.Directory{Path: path, Mode: 0o755, Owner: "root", Group: "root"}, State: host.Read(s, path)}
+	}
+	wide := &host.DirectoryState{Mode: 0o777, IsDir: true}
+	for name, c := range map[string]struct {
+		state    *host.DirectoryState
+		words    string
+		commands []string
+	}{
+		"link to a directory": {&host.DirectoryState{Mode: 0o755, IsDir: true, Symlink: true}, "/opt/cisco is a symbolic link", []string{"ls -ld /opt/cisco", "rm /opt/cisco", "amp-remediate 5"}},
+		"link to nothing":     {&host.DirectoryState{Symlink: true}, "/opt/cisco is a symbolic link", []string{"ls -ld /opt/cisco", "rm /opt/cisco", "amp-remediate 5"}},
+		"file":                {&host.DirectoryState{Mode: 0o644}, "/opt/cisco is not a directory", []string{"mv -n /opt/cisco /opt/cisco.aside", "amp-remediate 5"}},
+	} {
+		f := &health.Facts{Host: host.Facts{Directories: []host.DirectoryFact{
+			fact("/opt/cisco", c.state), fact("/opt/cisco/amp", wide), fact("/opt/cisco/amp/bin", nil), fact("/var/log/cisco", wide),
+		}}}
+		items := DirectoryItems(f)
+		if len(items) != 2 || items[0].Step != nil || items[1].Step == nil {
+			t.Errorf("%s: %d items; a manual one and a step for /var/log/cisco expected: %+v", name, len(items), items)
+			continue
+		}
+		if !strings.HasPrefix(items[0].Manual.EN, c.words) || items[0].Manual.JA == "" || !slices.Equal(items[0].Commands, c.commands) {
+			t.Errorf("%s: %q, %q; want %q, %q", name, items[0].Manual.EN, items[0].Commands, c.words, c.commands)
 		}
 	}
 }

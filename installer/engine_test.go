@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -27,7 +28,7 @@ type jotting struct {
 func init() { register(func() Step { return &jotting{} }) }
 
 func (s *jotting) Kind() string                         { return "test-note" }
-func (s *jotting) Title() string                        { return "note " + s.File }
+func (s *jotting) Title() fault.Text                    { return fault.Verbatim("note " + s.File) }
 func (s *jotting) Commands() []string                   { return nil }
 func (s *jotting) Prepare(context.Context, *Host) error { return nil }
 func (s *jotting) path(h *Host) string                  { return filepath.Join(h.Root.Dir(), s.File) }
@@ -109,7 +110,7 @@ func notePlan(notes ...*jotting) Plan {
 func TestRunOutcomes(t *testing.T) {
 	h := NewHost(host.At(t.TempDir()), nil)
 	p := notePlan(&jotting{File: "a"}, &jotting{File: "b", FailApply: true}, &jotting{File: "c"})
-	p.Items = append(p.Items, Item{Manual: "reboot"})
+	p.Items = append(p.Items, Item{Manual: fault.Verbatim("reboot")})
 	p.Items[1].Optional = true
 	var begun, ended []int
 	res, err := Run(context.Background(), h, p, Options{
@@ -193,12 +194,12 @@ func TestRecover(t *testing.T) {
 	}
 	table := []struct {
 		name, journal string
-		undone        []string
+		undone        []fault.Text
 		err           string
 		stays         bool // the journal
 		fileStays     bool
 	}{
-		{"applying", journalOf("test-note", "applying", `{"File":"a"}`), []string{"a title"}, "", false, false},
+		{"applying", journalOf("test-note", "applying", `{"File":"a"}`), []fault.Text{fault.Verbatim("note a")}, "", false, false},
 		{"done", journalOf("test-note", "done", `{"File":"a"}`), nil, "", false, true},
 		{"unknown kind", journalOf("teleport", "applying", `{}`), nil, `kind of step "teleport" (a title) is not known to this version`, true, true},
 		{"unknown field", journalOf("test-note", "applying", `{"File":"a","Color":1}`), nil, `unknown field "Color"`, true, true},

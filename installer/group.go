@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -21,7 +22,9 @@ func init() { register(func() Step { return &Group{} }) }
 func (s *Group) Kind() string { return "group" }
 
 // Title implements Step.
-func (s *Group) Title() string { return "create group " + s.Name }
+func (s *Group) Title() fault.Text {
+	return fault.Text{EN: "create group %s", JA: "グループ %s の作成"}.With(s.Name)
+}
 
 // Commands implements Step.
 func (s *Group) Commands() []string { return []string{commandLine("groupadd", []string{"-r", s.Name})} }

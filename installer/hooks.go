@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 )
 
@@ -15,6 +16,8 @@ type Call struct {
 	Format string   // "deb" or "rpm"
 	Hook   string   // "preinst", "postinst", "prerm", "postrm", "posttrans"; rpm's pre, post, preun and postun go by the same names
 	Args   []string // as the package manager gave them to the script
+
+	Language fault.Language // of what is said; "" is English
 }
 
 // hookAction is what a call asks for.
@@ -118,7 +121,7 @@ func (c Call) action() (hookAction, error) {
 	case len(c.Args) == 0:
 		return nothing, fmt.Errorf("%w: %s %s needs the arguments that the package manager gives", ErrUsage, c.Hook, c.Format)
 	case c.Format == "rpm" && isCount(c.Args[0]): // more than two instances: multiversion installs
-		return Call{c.Format, c.Hook, []string{upgradeCount[c.Hook]}}.action()
+		return Call{Format: c.Format, Hook: c.Hook, Args: []string{upgradeCount[c.Hook]}}.action()
 	}
 	return nothing, nil // a word of a package manager newer than this table asks for nothing that is known
 }
@@ -162,10 +165,10 @@ func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
 	if err != nil || action == nothing {
 		return err
 	}
-	say := func(format string, a ...any) { fmt.Fprintf(out, "amp-connector: "+format+"\n", a...) }
+	say := func(t fault.Text, a ...any) { fmt.Fprintln(out, "amp-connector: "+t.With(a...).In(c.Language)) }
 	lock, err := Acquire(ctx, h, "amp-install "+c.Hook, hookLockWait)
 	if err != nil {
-		say("not set up: %v; afterwards: amp-remediate all", err)
+		say(hookLocked, err)
 		if action != halt && action != dismiss {
 			return nil
 		}
@@ -173,28 +176,41 @@ func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
 		defer lock.Release()
 		undone, err := Recover(ctx, h)
 		for _, title := range undone {
-			say("an interrupted run was taken back: %s", title)
+			say(hookUndone, title)
 		}
 		if err != nil {
-			say("an interrupted run could not be taken back: %v", err)
+			say(hookStuck, err)
 		}
 	}
 	hookRun{h: h, format: c.Format, say: say}.do(ctx, action)
 	return nil
 }
 
+// What hooks say.
+var (
+	hookLocked   = fault.Text{EN: "not set up: %v; afterwards: amp-remediate all", JA: "設定できませんでした: %v。後で実行してください: amp-remediate all"}
+	hookUndone   = fault.Text{EN: "an interrupted run was taken back: %s", JA: "中断された実行を元に戻しました: %s"}
+	hookStuck    = fault.Text{EN: "an interrupted run could not be taken back: %v", JA: "中断された実行を元に戻せませんでした: %v"}
+	hookUnnoted  = fault.Text{EN: "whether the service runs could not be noted, it will be started after the upgrade: %v", JA: "サービスの動作状態を記録できなかったため、アップグレード後に起動します: %v"}
+	hookFailed   = fault.Text{EN: "%s: %v", JA: "%s に失敗しました: %v"}
+	hookManual   = fault.Text{EN: "left for you: %s", JA: "手動での操作が必要です: %s"}
+	hookCommand  = fault.Text{EN: "    %s", JA: "    %s"}
+	hookLeft     = fault.Text{EN: "%s", JA: "%s"}
+	hookRunError = fault.Text{EN: "%v", JA: "エラー: %v"}
+)
+
 // hookRun is one call that is being carried out.
 type hookRun struct {
 	h      *Host
 	format string
-	say    func(format string, a ...any)
+	say    func(t fault.Text, a ...any)
 }
 
 func (r hookRun) do(ctx context.Context, action hookAction) {
 	switch action {
 	case note:
 		if err := writeNote(ctx, r.h); err != nil {
-			r.say("whether the service runs could not be noted, it will be started after the upgrade: %v", err)
+			r.say(hookUnnoted, err)
 		}
 	case forget:
 		r.take()
@@ -204,7 +220,7 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 		r.run(ctx, r.service(StopAndDisable, false))
 	case restartNoted:
 		if r.take() == ran {
-			r.run(ctx, r.service(replace, false))
+			r.run(ctx, r.service(Renew, false))
 		}
 	case resume:
 		if r.take() != ranNot {
@@ -222,7 +238,7 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 
 // afterUpgrade is what becomes of the service. Without a note there was no upgrade: the package had been removed and its
 // configuration left, or the note was lost in a reboot.
-var afterUpgrade = map[noted]ServiceAction{ran: replace, ranNot: "", unknown: EnableAndStart}
+var afterUpgrade = map[noted]ServiceAction{ran: Renew, ranNot: "", unknown: EnableAndStart}
 
 func (r hookRun) facts(ctx context.Context) *health.Facts {
 	return health.Gather(ctx, health.Options{Root: r.h.Root.Dir()})
@@ -239,16 +255,19 @@ func (r hookRun) run(ctx context.Context, p Plan) {
 	for _, res := range results {
 		switch {
 		case res.Outcome == Failed:
-			r.say("%s: %v", res.Item.Step.Title(), res.Err)
+			r.say(hookFailed, res.Item.Step.Title(), res.Err)
 		case res.Outcome == Manual:
-			r.say("left for you: %s", res.Item.Manual)
+			r.say(hookManual, res.Item.Manual)
+			for _, command := range res.Item.Commands {
+				r.say(hookCommand, command)
+			}
 		}
-		if s, ok := res.Item.Step.(*Service); ok && s.Left != "" {
-			r.say("%s", s.Left)
+		if s, ok := res.Item.Step.(*Service); ok && s.Left != (fault.Text{}) {
+			r.say(hookLeft, s.Left)
 		}
 	}
 	if err != nil {
-		r.say("%v", err)
+		r.say(hookRunError, err)
 	}
 }
 
@@ -256,7 +275,7 @@ func (r hookRun) run(ctx context.Context, p Plan) {
 func (r hookRun) take() noted {
 	n, err := takeNote(r.h)
 	if err != nil {
-		r.say("%v", err)
+		r.say(hookRunError, err)
 	}
 	return n
 }

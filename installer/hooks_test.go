@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // TestHookActions has every call that dpkg (Debian Policy 6.5) and rpm make.
@@ -64,7 +66,7 @@ func TestHookActions(t *testing.T) {
 		for i := range words {
 			words[i] = strings.Trim(words[i], "\x00")
 		}
-		got, err := Call{words[0], words[1], words[2:]}.action()
+		got, err := Call{Format: words[0], Hook: words[1], Args: words[2:]}.action()
 		if got != tt.want || err != nil {
 			t.Errorf("%s: %s, %v; want %s", tt.call, got, err, tt.want)
 		}
@@ -73,12 +75,12 @@ func TestHookActions(t *testing.T) {
 
 func TestHookUsage(t *testing.T) {
 	for _, c := range []Call{
-		{"", "postinst", []string{"configure"}},
-		{"apk", "postinst", []string{"configure"}},
-		{"deb", "posttrans", []string{"1"}},
-		{"deb", "postinst", nil},
-		{"rpm", "prerm", nil},
-		{"rpm", "triggerin", []string{"1"}},
+		{Format: "", Hook: "postinst", Args: []string{"configure"}},
+		{Format: "apk", Hook: "postinst", Args: []string{"configure"}},
+		{Format: "deb", Hook: "posttrans", Args: []string{"1"}},
+		{Format: "deb", Hook: "postinst", Args: nil},
+		{Format: "rpm", Hook: "prerm", Args: nil},
+		{Format: "rpm", Hook: "triggerin", Args: []string{"1"}},
 	} {
 		var out bytes.Buffer
 		if err := RunHook(t.Context(), testServiceHost(t).Host, c, &out); !errors.Is(err, ErrUsage) {
@@ -131,7 +133,7 @@ func TestUpgradeStories(t *testing.T) {
 			for _, call := range tt.calls {
 				w := strings.Fields(call)
 				var out bytes.Buffer
-				hookServiceOnly(t, h.Host, Call{w[0], w[1], w[2:]}, &out)
+				hookServiceOnly(t, h.Host, Call{Format: w[0], Hook: w[1], Args: w[2:]}, &out)
 			}
 			if got := h.told(); got != tt.want {
 				t.Errorf("systemctl was told %q, want %q", got, tt.want)
@@ -147,7 +149,7 @@ func hookServiceOnly(t *testing.T, h *Host, c Call, out *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	say := func(format string, a ...any) { t.Logf(format, a...) }
+	say := func(words fault.Text, a ...any) { t.Log(words.With(a...).EN) }
 	r := hookRun{h: h, format: c.Format, say: say}
 	switch action {
 	case setUp:

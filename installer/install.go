@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 )
 
@@ -32,14 +34,29 @@ func installPlan(f *health.Facts, act ServiceAction, o Occasion) Plan {
 	return Plan{Name: "install", Items: optional(withoutPackages(items))}
 }
 
-// withoutPackages leaves the installation of packages to a person: the package manager holds its lock while a hook runs.
+// withoutPackages leaves the installation of packages to a person: the package manager holds its lock while a hook runs. What
+// cannot be done without them is left too.
 func withoutPackages(items []Item) []Item {
-	for i, item := range items {
-		if p, ok := item.Step.(*Packages); ok {
-			items[i] = Item{Manual: strings.Join(p.Commands(), "; ") + ", then: amp-remediate all", Packages: p.Names}
+	var kept []Item
+	var missing []string // tools
+	for _, item := range items {
+		switch s := item.Step.(type) {
+		case *Packages:
+			missing = append(missing, s.Tools...)
+			item = Item{Manual: installAfterwards.With(strings.Join(s.Names, ", ")), Commands: append(s.Commands(), "amp-remediate all"), Packages: s.Names}
+		case *PolicyModule:
+			if slices.Contains(missing, "semodule") {
+				continue
+			}
 		}
+		kept = append(kept, item)
 	}
-	return items
+	return kept
+}
+
+var installAfterwards = fault.Text{
+	EN: "Install %s, which a package's script cannot do, and have the rest done.",
+	JA: "%s をインストールし (パッケージのスクリプトからは実行できません)、残りの設定を行ってください。",
 }
 
 func optional(items []Item) []Item {
@@ -51,50 +68,58 @@ func optional(items []Item) []Item {
 
 // Doctor writes what an install would do on this host, for a person, and changes nothing. It reports whether an install would
 // get everything done by itself.
-func Doctor(ctx context.Context, h *Host, f *health.Facts, out io.Writer) (bool, error) {
+func Doctor(ctx context.Context, h *Host, f *health.Facts, out io.Writer, l fault.Language) (bool, error) {
 	results, err := Run(ctx, h, InstallPlan(f), Options{DryRun: true})
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(out, "An install on this host (%s) would:\n", hostName(f))
+	fmt.Fprintln(out, doctorHead.With(hostName(f)).In(l))
 	whole := true
 	for _, r := range results {
-		whole = doctorLine(out, r) && whole
+		line, commands, gets := doctorLine(r)
+		whole = gets && whole
+		fmt.Fprintf(out, "  %s\n", line.In(l))
+		for _, c := range commands {
+			fmt.Fprintf(out, "      %s\n", c)
+		}
 	}
 	if len(results) == 0 {
-		fmt.Fprintln(out, "  change nothing: all is as it should be")
+		fmt.Fprintf(out, "  %s\n", doctorNothing.In(l))
 	}
 	return whole, nil
 }
 
-// doctorLine writes one result of a dry run and reports whether an install would get it done.
-func doctorLine(out io.Writer, r Result) bool {
+// What doctor says.
+var (
+	doctorHead    = fault.Text{EN: "An install on this host (%s) would:", JA: "このホスト (%s) にインストールした場合の動作:"}
+	doctorNothing = fault.Text{EN: "change nothing: all is as it should be", JA: "変更なし: すべて正常です"}
+	doctorManual  = fault.Text{EN: "leave to you: %s", JA: "手動での操作が必要: %s"}
+	doctorLeft    = fault.Text{EN: "leave: %s", JA: "変更なし: %s"}
+	doctorSkipped = fault.Text{EN: "find already done: %s", JA: "対応済み: %s"}
+	doctorFailed  = fault.Text{EN: "not know how to %s: %v", JA: "実行不可: %s: %v"}
+)
+
+// doctorLine is what doctor says of one result of a dry run, and whether an install would get it done.
+func doctorLine(r Result) (line fault.Text, commands []string, done bool) {
 	if r.Outcome == Manual {
-		fmt.Fprintf(out, "  leave to you: %s\n", r.Item.Manual)
-		return false
+		return doctorManual.With(r.Item.Manual), r.Item.Commands, false
 	}
-	if s, ok := r.Item.Step.(*Service); ok && s.Left != "" {
-		fmt.Fprintf(out, "  leave: %s\n", s.Left)
-		return false
+	title := r.Item.Step.Title()
+	if s, ok := r.Item.Step.(*Service); ok && s.Left != (fault.Text{}) {
+		return doctorLeft.With(s.Left), nil, false
 	}
 	switch r.Outcome {
 	case Skipped:
-		fmt.Fprintf(out, "  find already done: %s\n", r.Item.Step.Title())
+		return doctorSkipped.With(title), nil, true
 	case Failed:
-		fmt.Fprintf(out, "  not know how to %s: %v\n", r.Item.Step.Title(), r.Err)
-		return false
-	default:
-		fmt.Fprintf(out, "  %s\n", r.Item.Step.Title())
-		for _, c := range r.Item.Step.Commands() {
-			fmt.Fprintf(out, "      %s\n", c)
-		}
+		return doctorFailed.With(title, r.Err), nil, false
 	}
-	return true
+	return title, r.Item.Step.Commands(), true
 }
 
-func hostName(f *health.Facts) string {
+func hostName(f *health.Facts) fault.Text {
 	if d := f.Host.Distribution; d.Known() && d.Value.Name != "" {
-		return d.Value.Name
+		return fault.Verbatim(d.Value.Name)
 	}
-	return "of unknown distribution"
+	return fault.Text{EN: "of unknown distribution", JA: "ディストリビューション不明"}
 }

@@ -38,7 +38,7 @@ type journal struct {
 	Plan    string          `json:"plan"`
 	Index   int             `json:"index"` // of the step's item in the plan, from 0
 	Kind    string          `json:"kind"`
-	Title   string          `json:"title"`
+	Title   string          `json:"title"` // in English, for a person who reads the file
 	Phase   phase           `json:"phase"`
 	At      time.Time       `json:"at"`
 	Step    json.RawMessage `json:"step"` // the step's exported fields
@@ -50,7 +50,7 @@ func writeJournal(h *Host, plan string, index int, s Step, ph phase) error {
 	if err != nil {
 		return fmt.Errorf("journal of step %q: %w", s.Kind(), err)
 	}
-	b, err := json.MarshalIndent(journal{journalVersion, plan, index, s.Kind(), s.Title(), ph, h.Now().UTC(), fields}, "", "\t")
+	b, err := json.MarshalIndent(journal{journalVersion, plan, index, s.Kind(), s.Title().EN, ph, h.Now().UTC(), fields}, "", "\t")
 	if err != nil {
 		return err
 	}

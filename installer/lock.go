@@ -26,7 +26,7 @@ type Holder struct {
 type LockedError struct {
 	Path   string
 	Holder Holder // zero where the file does not tell
-	Gone   bool   // the holder is dead, and an account tool that it started still runs
+	Gone   bool   // the holder is dead, and a tool that it started still runs
 	Waited time.Duration
 }
 
@@ -36,7 +36,7 @@ func (e *LockedError) Error() string {
 		who = fmt.Sprintf("held by %s, process %d, since %s", e.Holder.Program, e.Holder.PID, e.Holder.Since.Format(time.RFC3339))
 	}
 	if e.Gone {
-		who += "; that process is gone, but an account tool that it started still runs"
+		who += "; that process is gone, but a tool that it started still runs"
 	}
 	if e.Waited > 0 {
 		who += fmt.Sprintf("; waited %s", e.Waited)

@@ -23,12 +23,16 @@ const userGroups = "USERGROUPS_ENAB"
 // says so takes the file's place, and the file itself waits beside it; both ways are one renameat2(2), so that login.defs is
 // whole at every moment and the original inode returns. The record stands in a step's journal before the first exchange.
 //
-// A host without /etc/login.defs has nothing to toggle, and one is not made for it: the tools' built-in default is "no", and
-// the vendor's file in /usr/etc, where there is one, would no longer be read beside ours.
+// Where the account tools read with libeconf no file is edited, whichever it is that decides: a drop-in that is read last says so
+// meanwhile.
+//
+// A host whose tools read nothing but /etc/login.defs, and that has none, has nothing to toggle, and one is not made for it.
 type LoginDefsToggle struct {
-	Inode  uint64 // of the original; 0: nothing to toggle
+	Inode  uint64 // of the original; 0: there is none to exchange
 	SHA256 string // of the original
 	Copy   string // SHA-256 of the copy
+	DropIn string // the drop-in to make, "" if none
+	Folder bool   // its folder has to be made too
 }
 
 // toggleFiles are the names that take part, all in the folder of login.defs.
@@ -48,6 +52,9 @@ func toggleFilesOf(h *Host) (toggleFiles, error) {
 
 // recordToggle looks at login.defs as it is. It changes nothing.
 func recordToggle(h *Host) (LoginDefsToggle, error) {
+	if host.ReadsWithEconf(h.Root) {
+		return recordDropIn(h)
+	}
 	files, err := toggleFilesOf(h)
 	if err != nil {
 		return LoginDefsToggle{}, err
@@ -63,12 +70,12 @@ func recordToggle(h *Host) (LoginDefsToggle, error) {
 	if err != nil || d.Bool(userGroups) {
 		return LoginDefsToggle{}, err
 	}
-	return LoginDefsToggle{original.inode, original.sum, sum(d.With(userGroups, "yes"))}, nil
+	return LoginDefsToggle{Inode: original.inode, SHA256: original.sum, Copy: sum(d.With(userGroups, "yes"))}, nil
 }
 
 // during runs f while USERGROUPS_ENAB is "yes".
 func (t LoginDefsToggle) during(h *Host, f func() error) error {
-	if t.Inode == 0 {
+	if t.Inode == 0 && t.DropIn == "" {
 		return f()
 	}
 	if err := t.on(h); err != nil {
@@ -82,6 +89,9 @@ func (t LoginDefsToggle) during(h *Host, f func() error) error {
 
 // on puts the copy into the place of login.defs.
 func (t LoginDefsToggle) on(h *Host) error {
+	if t.DropIn != "" {
+		return t.addDropIn(h)
+	}
 	files, err := toggleFilesOf(h)
 	if err != nil {
 		return err
@@ -118,6 +128,9 @@ func (t LoginDefsToggle) on(h *Host) error {
 // off puts the original back. It may be called in any state that an interruption can leave, and again. Where somebody changed
 // login.defs in between, their edit stays and only our line goes back.
 func (t LoginDefsToggle) off(h *Host) error {
+	if t.DropIn != "" {
+		return t.removeDropIn(h)
+	}
 	if t.Inode == 0 {
 		return nil
 	}

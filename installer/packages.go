@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -35,7 +36,7 @@ func ToolItems(f *health.Facts, tools ...string) []Item {
 	for _, tool := range tools {
 		pkg, ok := host.PackageOf(f.Host.Distribution.Value, tool)
 		if !ok {
-			items = append(items, Item{Manual: "install the package that has the program " + tool})
+			items = append(items, Item{Manual: installTool.With(tool)})
 			continue
 		}
 		items = append(items, packageItems(f, []string{tool}, []string{pkg})...)
@@ -51,12 +52,22 @@ func packageItems(f *health.Facts, tools, pkgs []string) []Item {
 	command := m.Value.InstallCommand(pkgs...)
 	switch {
 	case !m.Known() || command == nil:
-		return []Item{{Manual: "install " + strings.Join(pkgs, ", "), Packages: pkgs}}
+		return []Item{{Manual: installPackages.With(strings.Join(pkgs, ", ")), Packages: pkgs}}
 	case f.Host.Distribution.Value.Immutable || managerRows[m.Value.Name].query == nil:
-		return []Item{{Manual: strings.Join(command, " ") + ", then reboot", Packages: pkgs}}
+		return []Item{{Manual: installIntoImage.With(strings.Join(pkgs, ", ")), Commands: []string{strings.Join(command, " "), "systemctl reboot"}, Packages: pkgs}}
 	}
 	return []Item{{Step: &Packages{Manager: m.Value.Name, Names: pkgs, Tools: tools}, Packages: pkgs}}
 }
+
+// What only a person can do about packages.
+var (
+	installTool      = fault.Text{EN: "Install the package that has the program %s.", JA: "プログラム %s を含むパッケージをインストールしてください。"}
+	installPackages  = fault.Text{EN: "Install %s.", JA: "%s をインストールしてください。"}
+	installIntoImage = fault.Text{
+		EN: "Install %s into the system image, and reboot into the new image.",
+		JA: "システムイメージに %s をインストールし、新しいイメージで再起動してください。",
+	}
+)
 
 // packageWait bounds an installation; its download is the long part.
 const packageWait = 15 * time.Minute
@@ -95,7 +106,9 @@ func init() { register(func() Step { return &Packages{} }) }
 func (p *Packages) Kind() string { return "packages" }
 
 // Title implements Step.
-func (p *Packages) Title() string { return "install " + strings.Join(p.Names, ", ") }
+func (p *Packages) Title() fault.Text {
+	return fault.Text{EN: "install %s", JA: "パッケージ %s のインストール"}.With(strings.Join(p.Names, ", "))
+}
 
 // Commands implements Step.
 func (p *Packages) Commands() []string {

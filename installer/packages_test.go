@@ -3,6 +3,7 @@ package installer
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,10 +106,10 @@ func TestPackageItems(t *testing.T) {
 	if items := PackageItems(facts("apt", false), "a"); len(items) != 1 || items[0].Step == nil {
 		t.Errorf("apt: %+v", items)
 	}
-	if items := PackageItems(facts("rpm-ostree", true), "a"); len(items) != 1 || !strings.HasSuffix(items[0].Manual, ", then reboot") {
+	if items := PackageItems(facts("rpm-ostree", true), "a"); len(items) != 1 || !slices.Contains(items[0].Commands, "systemctl reboot") {
 		t.Errorf("image-based: %+v", items)
 	}
-	if items := PackageItems(facts("pacman", false), "a"); len(items) != 1 || items[0].Manual != "install a" {
+	if items := PackageItems(facts("pacman", false), "a"); len(items) != 1 || items[0].Manual.EN != "Install a." {
 		t.Errorf("unknown package manager: %+v", items)
 	}
 	if items := ToolItems(facts("apt", false), "semodule"); len(items) != 1 || items[0].Packages[0] != "policycoreutils" {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -29,8 +30,9 @@ func NewHost(root host.Root, log *slog.Logger) *Host {
 
 // Item is a step of a plan, or something that only a person can do.
 type Item struct {
-	Step     Step   // nil for a manual item
-	Manual   string // exact words for a person, when Step is nil
+	Step     Step       // nil for a manual item
+	Manual   fault.Text // exact words for a person, when Step is nil
+	Commands []string   // what the person types, in order, when Step is nil; empty where the words say it all
 	Packages []string
 	// Optional items may fail without stopping the plan: what they leave is a fault with a remedy.
 	Optional bool

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -32,12 +33,15 @@ const policyWait = 3 * time.Minute
 
 func (*PolicyModule) Kind() string { return "policy-module" }
 
-func (s *PolicyModule) Title() string {
+func (s *PolicyModule) Title() fault.Text {
 	var classes []string
 	for _, n := range s.Needs {
 		classes = append(classes, n.Class)
 	}
-	return fmt.Sprintf("load SELinux policy module %s (allows %s for %s)", s.Module, strings.Join(classes, ", "), strings.Join(s.Domains, ", "))
+	return fault.Text{
+		EN: "load SELinux policy module %s (allows %s for %s)",
+		JA: "SELinux ポリシーモジュール %[1]s のロード (%[3]s に %[2]s を許可)",
+	}.With(s.Module, strings.Join(classes, ", "), strings.Join(s.Domains, ", "))
 }
 
 func (s *PolicyModule) Commands() []string { return s.Command }

@@ -2,7 +2,9 @@ package installer
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/selinux"
 )
@@ -18,17 +20,21 @@ func PolicyModuleItems(f *health.Facts) []Item {
 	}
 	switch {
 	case selinux.HasNoStore(se.Store.Err):
-		return []Item{{Manual: noStore(se)}}
+		return []Item{{Manual: noStore.With(se.Store.Err), Commands: []string{"amp-remediate 19 --print-policy"}}}
 	case !se.Store.Known():
-		return []Item{{Manual: fmt.Sprintf("The SELinux module store cannot be read (%v). Run this as root.", se.Store.Err)}}
+		return []Item{{Manual: storeUnread.With(se.Store.Err)}}
 	case classDenied(se):
 		return []Item{{Manual: classUnknown(se)}}
 	}
 	step, err := policyModule(f)
 	if err != nil {
-		return []Item{{Manual: fmt.Sprintf("No policy module can be made for this host: %v.", err)}}
+		return []Item{{Manual: noModule.With(err)}}
 	}
-	return append(policyTools(f), Item{Step: step})
+	tools := policyTools(f)
+	if f.Host.Live && lacks(f, "semodule") && !brought(tools, "semodule") {
+		return append(tools, Item{Manual: loadByHand.With(step.Module), Commands: handCommands(f, step.Module)})
+	}
+	return append(tools, Item{Step: step})
 }
 
 // ruleMissing reports whether there is something to do. Where the kernel cannot be asked because it is not running, or runs without
@@ -116,24 +122,68 @@ func policyTools(f *health.Facts) []Item {
 	}
 	var missing []string
 	for _, tool := range wanted {
-		if there := f.SELinux.Tools[tool]; there.Known() && !there.Value {
+		if lacks(f, tool) {
 			missing = append(missing, tool)
 		}
 	}
 	return ToolItems(f, missing...)
 }
 
-func noStore(se selinux.Facts) string {
-	return fmt.Sprintf("This host's SELinux policy has no module store (%v), so no module can be added to it. Add the rule to the source that "+
-		"the policy is built from (amp-remediate 19 --print-policy shows it), build the policy and load it.", se.Store.Err)
+// lacks reports whether a tool is known to be missing.
+func lacks(f *health.Facts, tool string) bool {
+	there := f.SELinux.Tools[tool]
+	return there.Known() && !there.Value
 }
 
-func classUnknown(se selinux.Facts) string {
+// brought reports whether a step among items installs a tool.
+func brought(items []Item, tool string) bool {
+	return slices.ContainsFunc(items, func(item Item) bool {
+		p, ok := item.Step.(*Packages)
+		return ok && slices.Contains(p.Tools, tool)
+	})
+}
+
+// handCommands load the printed source of the module.
+func handCommands(f *health.Facts, module string) []string {
+	install := fmt.Sprintf("semodule -X %d -i %s.cil", selinux.Priority, module)
+	if f.SELinux.Store.Value.State == selinux.ModuleDisabled {
+		install += " -e " + module
+	}
+	return []string{"amp-remediate 19 --print-policy > " + module + ".cil", install}
+}
+
+// What only a person can do about the policy.
+var (
+	noStore = fault.Text{
+		EN: "This host's SELinux policy has no module store (%v), so no module can be added to it. Add the rule, which --print-policy shows, to the source that " +
+			"the policy is built from; build the policy and load it.",
+		JA: "このホストの SELinux ポリシーにはモジュールストアがないため (%v)、モジュールを追加できません。--print-policy で表示される規則をポリシーのソースに追加し、ポリシーをビルドしてロードしてください。",
+	}
+	storeUnread = fault.Text{
+		EN: "The SELinux module store cannot be read (%v). Run this as root.",
+		JA: "SELinux のモジュールストアを読み取れません (%v)。root で実行してください。",
+	}
+	noModule = fault.Text{
+		EN: "No policy module can be made for this host: %v.",
+		JA: "このホスト用のポリシーモジュールを作成できません: %v。",
+	}
+	loadByHand = fault.Text{
+		EN: "Without semodule the policy module %s cannot be loaded. Once it is installed, amp-remediate 19 loads the module. Who keeps the policy by hand loads the printed source:",
+		JA: "semodule がないため、ポリシーモジュール %s をロードできません。semodule をインストールすると amp-remediate 19 でロードできます。ポリシーを手作業で管理している場合は、出力されたソースを次のコマンドでロードしてください。",
+	}
+	unknownClass = fault.Text{
+		EN: "The loaded SELinux policy does not know the class %s and denies what it does not know (%s is 1), so no rule can allow it. " +
+			"Install the distribution's current policy package, or build the policy with handle_unknown=allow.",
+		JA: "ロード済みの SELinux ポリシーはクラス %s を定義しておらず、未知のものを拒否する設定です (%s が 1)。規則では許可できません。" +
+			"ディストリビューションの最新のポリシーパッケージをインストールするか、handle_unknown=allow を指定してポリシーをビルドしてください。",
+	}
+)
+
+func classUnknown(se selinux.Facts) fault.Text {
 	for _, a := range se.Access {
 		if a.Known() && !a.Value.ClassKnown {
-			return fmt.Sprintf("The loaded SELinux policy does not know the class %s and denies what it does not know (%s is 1), so no rule can allow it. "+
-				"Install the distribution's current policy package, or build the policy with handle_unknown=allow.", a.Value.Class, se.DenyUnknown.From)
+			return unknownClass.With(a.Value.Class, se.DenyUnknown.From)
 		}
 	}
-	return ""
+	return fault.Text{}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,9 +251,9 @@ func TestPolicyModuleItems(t *testing.T) {
 				case ok:
 					got = append(got, s.short())
 				case item.Step == nil && i < len(c.want):
-					got = append(got, item.Manual[:min(len(item.Manual), len(c.want[i]))])
+					got = append(got, item.Manual.EN[:min(len(item.Manual.EN), len(c.want[i]))])
 				default:
-					got = append(got, item.Manual)
+					got = append(got, item.Manual.EN)
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -275,5 +276,43 @@ func TestPolicyToolsComeFirst(t *testing.T) {
 	f.Connector = host.Connectors[1]
 	if items = PolicyModuleItems(f); len(items) != 3 || !strings.Contains(fmt.Sprint(items[1]), "policycoreutils-python-utils") {
 		t.Errorf("the vendor's: %+v", items)
+	}
+}
+
+// TestPolicyByHand: where nothing here can bring semodule, no step is tried that could only fail, and a person gets the module's source.
+func TestPolicyByHand(t *testing.T) {
+	for name, change := range map[string]func(*health.Facts){
+		"package manager not known": func(f *health.Facts) { f.Host.PackageManager = host.NotKnown[host.PackageManager]("", fs.ErrNotExist) },
+		"image-based":               func(f *health.Facts) { f.Host.Distribution.Value.Immutable = true },
+	} {
+		f := el()
+		f.SELinux.Tools["semodule"] = host.Read(false, "")
+		change(f)
+		items := PolicyModuleItems(f)
+		if len(items) != 2 || items[0].Step != nil || items[1].Step != nil {
+			t.Errorf("%s: two manual items expected: %+v", name, items)
+			continue
+		}
+		want := []string{"amp-remediate 19 --print-policy > cisco-secure-bpf.cil", "semodule -X 400 -i cisco-secure-bpf.cil"}
+		if diff := cmp.Diff(want, items[1].Commands); diff != "" || !strings.Contains(items[1].Manual.EN, "semodule") {
+			t.Errorf("%s: %q\n%s", name, items[1].Manual.EN, diff)
+		}
+		if !slices.Equal(items[0].Packages, []string{"policycoreutils"}) {
+			t.Errorf("%s: packages %q", name, items[0].Packages)
+		}
+	}
+}
+
+// TestHookInstallsNoPackages: the package manager holds its lock, so that packages and what needs them are left to a person.
+func TestHookInstallsNoPackages(t *testing.T) {
+	f := el()
+	f.SELinux.Tools["semodule"] = host.Read(false, "")
+	items := withoutPackages(PolicyModuleItems(f))
+	if len(items) != 1 || items[0].Step != nil || !slices.Equal(items[0].Packages, []string{"policycoreutils"}) {
+		t.Fatalf("%+v", items)
+	}
+	want := []string{"dnf install -y policycoreutils", "amp-remediate all"}
+	if diff := cmp.Diff(want, items[0].Commands); diff != "" || !strings.HasPrefix(items[0].Manual.EN, "Install policycoreutils, which") {
+		t.Errorf("%q\n%s", items[0].Manual.EN, diff)
 	}
 }

@@ -1,21 +1,22 @@
 package installer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/selinux"
 )
 
 // Purged is one thing that a purge took away, or could not.
 type Purged struct {
-	What string
+	What fault.Text
 	Err  error
 }
 
@@ -40,8 +41,8 @@ func Purge(ctx context.Context, h *Host, f *health.Facts) []Purged {
 }
 
 // PurgeList names what a purge would take away, for the question before it.
-func PurgeList(f *health.Facts) []string {
-	var list []string
+func PurgeList(f *health.Facts) []fault.Text {
+	var list []fault.Text
 	for _, p := range purgeTasks {
 		if !p.shared || !f.Connector.Vendor {
 			list = append(list, p.what)
@@ -52,20 +53,21 @@ func PurgeList(f *health.Facts) []string {
 
 // purgeTask is one thing to take away; do reports whether there was anything.
 type purgeTask struct {
-	what   string
+	what   fault.Text
 	shared bool // the vendor's connector uses it under the same name
 	do     func(context.Context, *Host, *health.Facts) (bool, error)
 }
 
 // purgeTasks are in order: an account cannot be deleted while a process runs under it, and the log of what is done comes last.
 var purgeTasks = []purgeTask{
-	{"the service cisco-amp.service (stopped, disabled)", true, purgeService},
-	{"the SELinux module " + selinux.ModuleName, true, purgeModule},
-	{"the user cisco-amp-scan-svc", true, purgeAccount("/etc/passwd", "userdel")},
-	{"the group cisco-amp-scan-svc", true, purgeAccount("/etc/group", "groupdel")},
-	{"/var/log/cisco", true, purgeTree("/var/log/cisco")},
-	{"/var/lib/cisco/amp", false, purgeTree("/var/lib/cisco/amp")},
-	{"/var/lib/cisco", false, purgeEmpty("/var/lib/cisco")},
+	{fault.Text{EN: "the service cisco-amp.service (stopped, disabled)", JA: "サービス cisco-amp.service (停止および無効化)"}, true, purgeService},
+	{fault.Text{EN: "the SELinux module " + selinux.ModuleName, JA: "SELinux モジュール " + selinux.ModuleName}, true, purgeModule},
+	{fault.Text{EN: "the user cisco-amp-scan-svc", JA: "ユーザー cisco-amp-scan-svc"}, true, purgeUser},
+	{fault.Text{EN: "the group cisco-amp-scan-svc", JA: "グループ cisco-amp-scan-svc"}, true, purgeGroup},
+	{fault.Verbatim("/var/log/cisco"), true, purgeTree("/var/log/cisco")},
+	{fault.Verbatim(policy.ExclusionPath), false, purgeTree(policy.ExclusionPath)},
+	{fault.Verbatim("/var/lib/cisco/amp"), false, purgeTree("/var/lib/cisco/amp")},
+	{fault.Verbatim("/var/lib/cisco"), false, purgeEmpty("/var/lib/cisco")},
 }
 
 func purgeService(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
@@ -87,25 +89,21 @@ func purgeModule(ctx context.Context, h *Host, f *health.Facts) (bool, error) {
 	return true, selinux.Remove(ctx, h.Root, f.SELinux.PolicyType.Value, purgeStoreWait)
 }
 
-// purgeAccount deletes an entry of passwd or group with the account tool. userdel takes the user's group along, or leaves it
-// behind where login.defs says USERGROUPS_ENAB no: so the group is looked for on its own.
-func purgeAccount(database, tool string) func(context.Context, *Host, *health.Facts) (bool, error) {
-	return func(ctx context.Context, h *Host, f *health.Facts) (bool, error) {
-		name := host.Connectors[0].ScanAccount
-		b, err := h.Root.ReadFile(database, 16<<20)
-		if err != nil {
-			return false, err
-		}
-		if !bytes.Contains(append([]byte("\n"), b...), []byte("\n"+name+":")) {
-			return false, nil
-		}
-		args := []string{name}
-		if !h.Root.Live() {
-			args = []string{"--root", h.Root.Dir(), name}
-		}
-		_, err = h.Run(ctx, tool, args...)
-		return true, err
+func purgeUser(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
+	u, err := fileUser(h, host.Connectors[0].ScanAccount)
+	if err != nil || u == nil {
+		return false, err
 	}
+	return true, h.accountTool(ctx, "userdel", u.Name)
+}
+
+// purgeGroup looks for the group on its own: userdel takes it along, or leaves it behind where login.defs says USERGROUPS_ENAB no.
+func purgeGroup(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
+	g, err := fileGroup(h, host.Connectors[0].ScanAccount)
+	if err != nil || g == nil {
+		return false, err
+	}
+	return true, h.accountTool(ctx, "groupdel", g.Name)
 }
 
 func purgeTree(name string) func(context.Context, *Host, *health.Facts) (bool, error) {

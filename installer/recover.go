@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // Recover looks for a journal that an interrupted run left behind and undoes the step that was being applied, so that the host is as
@@ -11,7 +13,7 @@ import (
 //
 // A journal that is corrupt is set aside; one that a newer version wrote, or whose step cannot be undone, stays for another
 // try. All of these errors are an ErrJournal.
-func Recover(ctx context.Context, h *Host) ([]string, error) {
+func Recover(ctx context.Context, h *Host) ([]fault.Text, error) {
 	j, s, err := readJournal(h)
 	if err != nil {
 		return nil, err
@@ -19,21 +21,21 @@ func Recover(ctx context.Context, h *Host) ([]string, error) {
 	if j == nil { // but perhaps the first bytes of one
 		return nil, removeJournal(h)
 	}
-	var undone []string
+	var undone []fault.Text
 	if j.Phase == applying {
 		h.Log.WarnContext(ctx, "undoing what an interrupted run began", "plan", j.Plan, "step", j.Title, "began", j.At)
 		if err := s.Undo(ctx, h); err != nil {
 			return nil, fmt.Errorf("%w: %s: undo %q: %w; where this cannot be mended, put the host right by hand and remove that file", ErrJournal, JournalPath, j.Title, err)
 		}
 		killpoint("recovered:" + j.Kind)
-		undone = append(undone, j.Title)
+		undone = append(undone, s.Title())
 	}
 	return undone, removeJournal(h)
 }
 
 // RecoverUnheld is Recover for a program that starts: it takes the lock for it. Where another program holds the lock it does nothing and
 // the error is ErrLocked: that program has recovered first itself, and may be changing the host right now.
-func RecoverUnheld(ctx context.Context, h *Host, program string) ([]string, error) {
+func RecoverUnheld(ctx context.Context, h *Host, program string) ([]fault.Text, error) {
 	lock, err := Acquire(ctx, h, program, 0)
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func TestRepairs(t *testing.T) {
 			if diff := cmp.Diff(append([]string{"account-locks"}, d.causes...), kindsOf(items)); diff != "" {
 				t.Fatal(diff)
 			}
-			if len(items[1].Step.Title()) == 0 {
+			if items[1].Step.Title().EN == "" {
 				t.Error("no title")
 			}
 			if _, err := s.apply(t); err != nil {

@@ -3,8 +3,9 @@ package installer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // undoTime is how long undoing a step may take after the caller's context has ended.
@@ -34,7 +35,7 @@ func Run(ctx context.Context, h *Host, p Plan, o Options) ([]Result, error) {
 			o.Finished(i, len(p.Items), res)
 		}
 		if res.Outcome == Failed && (!item.Optional || r.stuck) {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", item.Step.Title(), res.Err))
+			failed = errors.Join(failed, &StepError{Title: item.Step.Title(), Err: res.Err})
 			if !o.DryRun { // which looks at everything before it reports
 				break
 			}
@@ -42,6 +43,17 @@ func Run(ctx context.Context, h *Host, p Plan, o Options) ([]Result, error) {
 	}
 	return results, errors.Join(failed, r.end())
 }
+
+// StepError is the error of a step that failed.
+type StepError struct {
+	Title fault.Text // of the step
+	Err   error
+}
+
+func (e *StepError) Error() string { return e.Title.EN + ": " + e.Err.Error() }
+
+// Unwrap gives what the step met.
+func (e *StepError) Unwrap() error { return e.Err }
 
 // run is a plan being applied.
 type run struct {
@@ -82,7 +94,7 @@ func (r *run) step(ctx context.Context, i int, s Step) error {
 	}
 	r.journaled = true // even if that fails on the way
 	if err := writeJournal(r.h, r.plan.Name, i, s, applying); err != nil {
-		return fmt.Errorf("nothing was changed, since the journal cannot be written: %w", explainFull(err))
+		return fault.Errorf(noJournal, explainFull(err))
 	}
 	killpoint("before-apply:" + s.Kind())
 	err := s.Apply(ctx, r.h)
@@ -97,17 +109,26 @@ func (r *run) step(ctx context.Context, i int, s Step) error {
 	return r.undo(ctx, s, err)
 }
 
+// noJournal is said where the disk takes no journal.
+var noJournal = fault.Text{
+	EN: "nothing was changed, since the journal cannot be written: %v",
+	JA: "ジャーナルを書き込めないため、何も変更していません: %v",
+}
+
 // undo takes back a step that failed with err. The caller's context may have ended, which must not keep the host half changed.
 func (r *run) undo(ctx context.Context, s Step, err error) error {
 	undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	if undoErr := s.Undo(undoing, r.h); undoErr != nil {
 		r.stuck = true
-		return errors.Join(err, fmt.Errorf("undo: %w (the next run tries again)", undoErr))
+		return errors.Join(err, fault.Errorf(undoFailed, undoErr))
 	}
 	killpoint("after-undo:" + s.Kind())
 	return errors.Join(err, r.end())
 }
+
+// undoFailed is said of a step that could be neither applied nor undone.
+var undoFailed = fault.Text{EN: "undo: %v (the next run tries again)", JA: "元に戻す処理にも失敗しました (次回の実行で再試行します): %v"}
 
 func (r *run) end() error {
 	if !r.journaled || r.stuck {

@@ -115,6 +115,14 @@ done
 exec "$tool" "$@"
 `
 
+// withEconf makes the root one whose account tools read with libeconf: there is a vendor's file, and useradd, a script, makes a group
+// of the user's own where our drop-in says so, as it would under USERGROUPS_ENAB yes.
+func (s scratch) withEconf(t *testing.T) {
+	t.Helper()
+	s.write(t, "/usr/etc/login.defs", "UMASK 022\nUSERGROUPS_ENAB no\n", 0o644)
+	s.wrap(t, "useradd", strings.Replace(dropGroup, `exec "$tool"`, `grep -qs yes `+s.dir+userGroupsDropIn+` && exec "$tool" -U "$@"`+"\n"+`exec "$tool"`, 1))
+}
+
 // accountWhole reports how the account differs from one as it should be.
 func accountWhole(dir string) error {
 	a := host.AccountOf(context.Background(), host.At(dir), scanAccount)
@@ -132,7 +140,7 @@ func accountWhole(dir string) error {
 	check(a.User.Value.GID == a.Group.Value.GID, "gid %d of the user, %d of the group", a.User.Value.GID, a.Group.Value.GID)
 	check(a.User.Value.UID >= 100 && a.User.Value.UID < 1000, "uid %d", a.User.Value.UID)
 	check(a.Group.Value.GID >= 100 && a.Group.Value.GID < 1000, "gid %d", a.Group.Value.GID)
-	check(health.NoLogin(a.User.Value.Shell), "shell %q", a.User.Value.Shell)
+	check(host.NoLogin(a.User.Value.Shell), "shell %q", a.User.Value.Shell)
 	check(a.Password.Value.Locked && !a.Password.Value.Empty && !a.Password.Value.NoLine && !a.Password.Value.Expires, "password %+v", a.Password)
 	check(len(a.ExtraGroups.Value) == 0 && len(a.SameUID.Value) == 0 && len(a.SameGID.Value) == 0, "groups %v, same uid %v, same gid %v", a.ExtraGroups.Value, a.SameUID.Value, a.SameGID.Value)
 	return errors.Join(errs...)
@@ -189,7 +197,7 @@ func (s scratch) loginDefs(t *testing.T) identity {
 // leftovers are files of ours beside the account files.
 func leftovers(dir string) error {
 	var left []string
-	for _, pattern := range []string{"etc/.login.defs*", "etc/[a-z]*.lock", "etc/*+", "var/lib/cisco/amp/journal*"} {
+	for _, pattern := range []string{"etc/.login.defs*", "etc/login.defs.d", "etc/[a-z]*.lock", "etc/*+", "var/lib/cisco/amp/journal*"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return err

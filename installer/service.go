@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 )
 
@@ -20,10 +21,10 @@ const (
 	// StopAndDisable stops the daemon and keeps systemd from starting it with the host.
 	StopAndDisable ServiceAction = "stop-and-disable"
 
-	enable  ServiceAction = "enable"  // one half of EnableAndStart
-	start   ServiceAction = "start"   // the other
-	stop    ServiceAction = "stop"    // as Debian does on remove: what is enabled stays so for the next install
-	replace ServiceAction = "replace" // the program file is a new one: the process itself starts anew
+	enable ServiceAction = "enable"  // one half of EnableAndStart
+	start  ServiceAction = "start"   // the other
+	stop   ServiceAction = "stop"    // as Debian does on remove: what is enabled stays so for the next install
+	Renew  ServiceAction = "replace" // the daemon's process ends and a new one starts, as after an upgrade
 )
 
 // Occasion says who acts on a service. The zero value is a person, or a remedy that one asked for.
@@ -44,9 +45,9 @@ type Service struct {
 	WasActive  bool // for Undo
 	WasEnabled bool
 
-	// Left is what was not done because something on the host forbids it, in words for a person; "" if nothing was left. It is
+	// Left is what was not done because something on the host forbids it, in words for a person; zero if nothing was left. It is
 	// set by Needed and Apply.
-	Left string `json:"-"`
+	Left fault.Text `json:"-"`
 }
 
 // ServiceItems are the items that bring the connector's service to a state, as a person or a remedy asks for it. A host
@@ -80,23 +81,17 @@ func init() { register(func() Step { return &Service{} }) }
 // Kind implements Step.
 func (s *Service) Kind() string { return "service" }
 
-var serviceTitles = map[ServiceAction]string{
-	Restart:        "let the connector look at the host anew",
-	StopAndDisable: "stop and disable %s",
-	enable:         "let systemd's presets decide whether %s starts with the host",
-	start:          "start %s",
-	stop:           "stop %s",
-	replace:        "restart %s with its new program",
+var serviceTitles = map[ServiceAction]fault.Text{
+	Restart:        {EN: "let the connector (%s) look at the host anew", JA: "コネクタ (%s) へのホスト再確認の要求"},
+	StopAndDisable: {EN: "stop and disable %s", JA: "%s の停止と無効化"},
+	enable:         {EN: "let systemd's presets decide whether %s starts with the host", JA: "systemd プリセットに従った %s の自動起動の設定"},
+	start:          {EN: "start %s", JA: "%s の起動"},
+	stop:           {EN: "stop %s", JA: "%s の停止"},
+	Renew:          {EN: "end %s and start it anew", JA: "%s の終了と再起動"},
 }
 
 // Title implements Step.
-func (s *Service) Title() string {
-	t := serviceTitles[s.Action]
-	if s.Action == Restart {
-		return t
-	}
-	return fmt.Sprintf(t, s.Unit)
-}
+func (s *Service) Title() fault.Text { return serviceTitles[s.Action].With(s.Unit) }
 
 var serviceCommands = map[ServiceAction]string{
 	Restart:        "systemctl restart ",
@@ -104,18 +99,18 @@ var serviceCommands = map[ServiceAction]string{
 	enable:         "systemctl preset ",
 	start:          "systemctl start ",
 	stop:           "systemctl stop ",
-	replace:        "systemctl restart ",
+	Renew:          "systemctl restart ",
 }
 
 // Commands implements Step. They are those of a host with systemd.
 func (s *Service) Commands() []string { return []string{serviceCommands[s.Action] + s.Unit} }
 
-// Remark is what was left undone, in words for a person; "" if nothing was.
-func (s *Service) Remark() string { return s.Left }
+// Remark is what was left undone, in words for a person; zero if nothing was.
+func (s *Service) Remark() fault.Text { return s.Left }
 
 // Needed implements Step.
 func (s *Service) Needed(ctx context.Context, h *Host) (bool, error) {
-	s.Left = ""
+	s.Left = fault.Text{}
 	st, err := s.state(ctx, h)
 	if err != nil {
 		return false, err
@@ -128,7 +123,7 @@ func (s *Service) Needed(ctx context.Context, h *Host) (bool, error) {
 			return false, nil
 		}
 		// Asked before the enabling step of the same plan has run, so that being disabled is looked at in Apply.
-		if why := s.forbidden(ctx, h, st); why != "" {
+		if why := s.forbidden(ctx, h, st); why != (fault.Text{}) {
 			s.leave(why, st)
 			return false, nil
 		}
@@ -153,7 +148,7 @@ func (s *Service) Apply(ctx context.Context, h *Host) error {
 	switch s.Action {
 	case enable:
 		return s.enable(ctx, h)
-	case start, replace:
+	case start, Renew:
 		return s.startOrLeave(ctx, h)
 	case stop, StopAndDisable:
 		return s.stop(ctx, h)
@@ -188,7 +183,7 @@ func (s *Service) Undo(ctx context.Context, h *Host) error {
 }
 
 // leave notes what is not done and how it would be.
-func (s *Service) leave(why string, st serviceState) {
+func (s *Service) leave(why fault.Text, st serviceState) {
 	how := "amp-install start"
 	switch {
 	case st.masked:
@@ -198,16 +193,28 @@ func (s *Service) leave(why string, st serviceState) {
 	case st.systemd:
 		how = "systemctl start " + s.Unit
 	}
-	state := "was not started"
+	words := notStarted
 	if st.active {
-		state = "still runs the earlier program"
+		words = stillEarlier
 		how = "amp-install restart"
 		if st.systemd {
 			how = "systemctl restart " + s.Unit
 		}
 	}
-	s.Left = fmt.Sprintf("%s %s: %s; when it should: %s", s.Unit, state, why, how)
+	s.Left = words.With(s.Unit, why, how)
 }
+
+// What is said of a service that something on the host keeps from being started: unit, reason, command.
+var (
+	notStarted = fault.Text{
+		EN: "%s was not started: %s; when it should: %s",
+		JA: "%s は起動していません: %s。起動する場合のコマンド: %s",
+	}
+	stillEarlier = fault.Text{
+		EN: "%s still runs the earlier program: %s; when it should: %s",
+		JA: "%s は以前のプログラムのまま動作しています: %s。再起動する場合のコマンド: %s",
+	}
+)
 
 // startOrLeave starts the service, or starts it anew, unless the host forbids it.
 func (s *Service) startOrLeave(ctx context.Context, h *Host) error {
@@ -216,14 +223,14 @@ func (s *Service) startOrLeave(ctx context.Context, h *Host) error {
 		return err
 	}
 	why := s.forbidden(ctx, h, st)
-	if why == "" && st.systemd && !st.enabled && !st.active && s.Occasion.Format != "" {
-		why = "it is disabled"
+	if why == (fault.Text{}) && st.systemd && !st.enabled && !st.active && s.Occasion.Format != "" {
+		why = isDisabled
 	}
-	if why != "" {
+	if why != (fault.Text{}) {
 		s.leave(why, st)
 		return nil
 	}
-	if s.Action == replace && st.plain {
+	if s.Action == Renew && st.plain {
 		if err := stopProcess(ctx, h); err != nil {
 			return err
 		}

@@ -3,9 +3,10 @@ package installer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"strings"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // policyProgram is a site's word on what package scripts may do to services (invoke-rc.d(8), section INIT SCRIPT POLICY).
@@ -15,11 +16,17 @@ const policyProgram = "/usr/sbin/policy-rc.d"
 // "behaviour uncertain, assume allowed", 104 is "allowed". All others forbid: 101 by name, 106 asks for another action.
 var policyAllows = map[int]bool{0: true, 1: true, 104: true, 105: true}
 
-// policyForbids asks policy-rc.d, if the host has one, and returns its refusal in words, "" if there is none.
-func policyForbids(ctx context.Context, h *Host, unit, verb string) string {
+// What is said of policy-rc.d.
+var (
+	policyRefuses = fault.Text{EN: "%s forbids it (exit status %d)", JA: "%s により禁止されています (終了ステータス %d)"}
+	policyFails   = fault.Text{EN: "%s %s %s: %v", JA: "%s %s %s を実行できません: %v"}
+)
+
+// policyForbids asks policy-rc.d, if the host has one, and returns its refusal in words, zero if there is none.
+func policyForbids(ctx context.Context, h *Host, unit, verb string) fault.Text {
 	fi, err := h.Root.Stat(policyProgram)
 	if err != nil || !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0 {
-		return ""
+		return fault.Text{}
 	}
 	name := unit // as deb-systemd-invoke names it; init scripts have no suffix
 	if !booted(h) {
@@ -27,7 +34,7 @@ func policyForbids(ctx context.Context, h *Host, unit, verb string) string {
 	}
 	path, err := h.Root.Path(policyProgram)
 	if err != nil {
-		return err.Error()
+		return policyFails.With(policyProgram, name, verb, err)
 	}
 	err = exec.CommandContext(ctx, path, name, verb).Run()
 	status := 0
@@ -36,10 +43,10 @@ func policyForbids(ctx context.Context, h *Host, unit, verb string) string {
 	case errors.As(err, &exit):
 		status = exit.ExitCode()
 	case err != nil:
-		return fmt.Sprintf("%s %s %s: %v", policyProgram, name, verb, err)
+		return policyFails.With(policyProgram, name, verb, err)
 	}
 	if policyAllows[status] {
-		return ""
+		return fault.Text{}
 	}
-	return fmt.Sprintf("%s forbids it (exit status %d)", policyProgram, status)
+	return policyRefuses.With(policyProgram, status)
 }

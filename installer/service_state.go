@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -110,7 +111,7 @@ func (s *Service) start(ctx context.Context, h *Host, st serviceState) error {
 	if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
 		return err
 	}
-	if s.Action == replace {
+	if s.Action == Renew {
 		return s.systemctl(ctx, h, "restart")
 	}
 	return s.systemctl(ctx, h, "start")
@@ -138,42 +139,52 @@ func (s *Service) stop(ctx context.Context, h *Host) error {
 	return stopProcess(ctx, h)
 }
 
-// forbidden tells what on the host speaks against starting the service now; "" if nothing does.
-func (s *Service) forbidden(ctx context.Context, h *Host, st serviceState) string {
+// What speaks against starting a service.
+var (
+	isMasked      = fault.Text{EN: "it is masked", JA: "マスクされています"}
+	isDisabled    = fault.Text{EN: "it is disabled", JA: "無効化されています"}
+	isImage       = fault.Text{EN: "this is an image, not the running host", JA: "動作中のホストではなくイメージです"}
+	isBuilding    = fault.Text{EN: "SYSTEMD_OFFLINE=1 says that an image is being built", JA: "SYSTEMD_OFFLINE=1 により、イメージの作成中と判断しました"}
+	isChroot      = fault.Text{EN: "this is a chroot", JA: "chroot 環境です"}
+	isChrootMaybe = fault.Text{EN: "it cannot be told whether this is a chroot (%v)", JA: "chroot 環境かどうか判定できません (%v)"}
+)
+
+// forbidden tells what on the host speaks against starting the service now; zero if nothing does.
+func (s *Service) forbidden(ctx context.Context, h *Host, st serviceState) fault.Text {
 	if st.masked {
-		return "it is masked"
+		return isMasked
 	}
 	if !h.Live {
-		return "this is an image, not the running host"
+		return isImage
 	}
 	if s.Occasion.Format == "" {
-		return ""
+		return fault.Text{}
 	}
 	if !st.systemd {
-		if why := offline(); why != "" {
+		if why := offline(); why != (fault.Text{}) {
 			return why
 		}
 	}
 	verb := "start"
-	if s.Action == replace {
+	if s.Action == Renew {
 		verb = "restart"
 	}
 	return policyForbids(ctx, h, s.Unit, verb)
 }
 
 // offline tells why services are not to be started here although the process is root: an image is being built.
-func offline() string {
+func offline() fault.Text {
 	if os.Getenv("SYSTEMD_OFFLINE") == "1" { // set by image builders (rpm-ostree among them), see systemd's ENVIRONMENT.md
-		return "SYSTEMD_OFFLINE=1 says that an image is being built"
+		return isBuilding
 	}
 	inside, err := chrooted()
 	switch {
 	case err != nil:
-		return fmt.Sprintf("it cannot be told whether this is a chroot (%v)", err)
+		return isChrootMaybe.With(err)
 	case inside:
-		return "this is a chroot"
+		return isChroot
 	}
-	return ""
+	return fault.Text{}
 }
 
 // chrooted reports whether / differs from the root of process 1, the way systemd tells (running_in_chroot). Where that process

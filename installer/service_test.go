@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -82,8 +83,8 @@ func (h serviceHost) apply(act ServiceAction, o Occasion) string {
 	results, err := Run(h.t.Context(), h.Host, Plan{Name: "test", Items: serviceItems(ourFacts(), act, o)}, Options{})
 	var said []string
 	for _, r := range results {
-		if s := r.Item.Step.(*Service); s.Left != "" {
-			said = append(said, s.Left)
+		if s := r.Item.Step.(*Service); s.Left != (fault.Text{}) {
+			said = append(said, s.Left.EN)
 		}
 	}
 	if err != nil {
@@ -115,9 +116,9 @@ func TestServiceUnderSystemd(t *testing.T) {
 		{"a person, policy-rc.d is for packages", "forbid", EnableAndStart, person, "start", ""},
 		{"a person, masked", "masked", EnableAndStart, person, "", "it is masked"},
 		{"does not start", "enabled broken", EnableAndStart, later, "start", "systemctl start cisco-amp.service: exit status 1: Job for cisco-amp.service failed."},
-		{"new program", "enabled active", replace, later, "restart", ""},
-		{"new program, policy-rc.d", "enabled active forbid", replace, later, "", "still runs the earlier program: /usr/sbin/policy-rc.d forbids it"},
-		{"new program, a person", "enabled active forbid", replace, person, "restart", ""},
+		{"new program", "enabled active", Renew, later, "restart", ""},
+		{"new program, policy-rc.d", "enabled active forbid", Renew, later, "", "still runs the earlier program: /usr/sbin/policy-rc.d forbids it"},
+		{"new program, a person", "enabled active forbid", Renew, person, "restart", ""},
 		{"stop", "enabled active", stop, later, "stop", ""},
 		{"stop is not forbidden: the program goes away", "enabled active forbid", stop, later, "stop", ""},
 		{"stop and disable", "enabled active", StopAndDisable, later, "disable stop", ""},
@@ -180,7 +181,7 @@ func TestPolicyStatuses(t *testing.T) {
 	for status, forbids := range map[int]bool{0: false, 1: false, 100: true, 101: true, 102: true, 104: false, 105: false, 106: true} {
 		h := testServiceHost(t)
 		h.write("usr/sbin/policy-rc.d", fmt.Sprintf("#!/bin/sh\n[ \"$*\" = 'cisco-amp start' ] || exit 99\nexit %d\n", status), 0o755)
-		if got := policyForbids(t.Context(), h.Host, "cisco-amp.service", "start"); (got != "") != forbids {
+		if got := policyForbids(t.Context(), h.Host, "cisco-amp.service", "start"); (got != fault.Text{}) != forbids {
 			t.Errorf("exit status %d: %q, want a refusal: %v", status, got, forbids)
 		}
 	}
@@ -219,7 +220,7 @@ func TestPlainProcess(t *testing.T) {
 	if said := h.apply(start, Occasion{}); said != "" || running() != before {
 		t.Errorf("start again: %q, process %d, want %d", said, running(), before)
 	}
-	if said := h.apply(replace, Occasion{}); said != "" || running() == before || running() == 0 {
+	if said := h.apply(Renew, Occasion{}); said != "" || running() == before || running() == 0 {
 		t.Errorf("replace: %q, process %d", said, running())
 	}
 	if said := h.apply(stop, Occasion{}); said != "" || running() != 0 {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ampconnector/amp/internal/host"
 )
 
 func toggled(t *testing.T, s scratch, during func(path string)) error {
@@ -95,7 +97,7 @@ func TestToggleKeepsEditsOfOthers(t *testing.T) {
 				t.Errorf("%s: %v", row.name, err)
 			}
 			if now := s.read(t, "/etc/login.defs"); now != row.want {
-				t.Errorf("%s, replaced %v: %q, %q expected", row.name, replace, now, row.want)
+				t.Errorf("%s, replaced %v: %q, %q expected", row.name, Renew, now, row.want)
 			}
 		}
 	}
@@ -161,5 +163,85 @@ func TestToggleSettles(t *testing.T) {
 		if diff := cmp.Diff(before, s.loginDefs(t)); diff != "" {
 			t.Errorf("%s: %s", step, diff)
 		}
+	}
+}
+
+// Where the account tools read drop-ins no file is edited, whichever decides.
+func TestToggleByDropIn(t *testing.T) {
+	const vendor = "/usr/etc/login.defs"
+	for name, row := range map[string]struct {
+		files map[string]string
+		says  string // what the error says; "" where it can be toggled
+	}{
+		"the vendor's file decides":  {map[string]string{vendor: "USERGROUPS_ENAB no\n"}, ""},
+		"nothing decides":            {map[string]string{vendor: "UMASK 022\n"}, ""},
+		"the host's file decides":    {map[string]string{vendor: "", "/etc/login.defs": "USERGROUPS_ENAB no\nUSERGROUPS_ENAB yes\n"}, ""},
+		"a drop-in decides":          {map[string]string{vendor: "USERGROUPS_ENAB yes\n", "/etc/login.defs.d/zz.defs": "USERGROUPS_ENAB no\n"}, ""},
+		"a vendor's drop-in decides": {map[string]string{vendor: "USERGROUPS_ENAB yes\n", "/usr/etc/login.defs.d/zz.defs": "USERGROUPS_ENAB no\n"}, ""},
+		"a drop-in that is read after ours": {map[string]string{vendor: "UMASK 022\n", "/etc/login.defs.d/\u00e9.defs": "#\nUSERGROUPS_ENAB No\n"},
+			"USERGROUPS_ENAB cannot be toggled: \"No\" of /etc/login.defs.d/\u00e9.defs, line 2, is read later"},
+	} {
+		s := newScratch(t)
+		mustRemove(t, filepath.Join(s.dir, "etc/login.defs"))
+		for file, text := range row.files {
+			s.write(t, file, text, 0o644)
+		}
+		before := tree(t, s.dir)
+		h := s.host()
+		record, err := recordToggle(h)
+		if err != nil || record.DropIn == "" {
+			t.Fatalf("%s: %+v, %v", name, record, err)
+		}
+		ran := false
+		err = record.during(h, func() error {
+			ran = true
+			if defs := host.LoginSettingsOf(h.Root); !defs.Value.Bool(userGroups) {
+				t.Errorf("%s: not toggled: %+v", name, defs)
+			}
+			return nil
+		})
+		if ran != (row.says == "") || (err == nil) != ran || err != nil && !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: ran %v, %v", name, ran, err)
+		}
+		if diff := cmp.Diff(before, tree(t, s.dir)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if err := record.off(h); err != nil {
+			t.Errorf("%s: off again: %v", name, err)
+		}
+	}
+}
+
+// A folder of drop-ins that was made for ours stays where somebody put one of theirs into it.
+func TestToggleDropInKeepsOthers(t *testing.T) {
+	s := newScratch(t)
+	s.write(t, "/usr/etc/login.defs", "UMASK 022\n", 0o644)
+	h := s.host()
+	record, err := recordToggle(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = record.during(h, func() error { s.write(t, "/etc/login.defs.d/theirs.defs", "UMASK 027\n", 0o644); return nil })
+	if err != nil {
+		t.Error(err)
+	}
+	if s.read(t, "/etc/login.defs.d/theirs.defs") == "" {
+		t.Error("lost")
+	}
+	if _, err := os.Lstat(filepath.Join(s.dir, userGroupsDropIn)); err == nil {
+		t.Error("ours is still there")
+	}
+}
+
+func TestToggleNothingToDoByDropIn(t *testing.T) {
+	s := newScratch(t)
+	s.write(t, "/usr/etc/login.defs", "", 0o644)
+	s.write(t, "/etc/login.defs.d/site.defs", "USERGROUPS_ENAB yes\n", 0o644)
+	if record, err := recordToggle(s.host()); err != nil || record != (LoginDefsToggle{}) {
+		t.Errorf("%+v, %v", record, err)
+	}
+	s.write(t, "/etc/login.defs.d/site.defs", "USERGROUPS_ENAB \x00\n", 0o644)
+	if _, err := recordToggle(s.host()); err == nil || !strings.Contains(err.Error(), "/etc/login.defs.d/site.defs: line 1") {
+		t.Errorf("damaged: %v", err)
 	}
 }

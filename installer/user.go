@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -37,7 +38,9 @@ func init() { register(func() Step { return &User{} }) }
 func (s *User) Kind() string { return "user" }
 
 // Title implements Step.
-func (s *User) Title() string { return "create user " + s.Name }
+func (s *User) Title() fault.Text {
+	return fault.Text{EN: "create user %s", JA: "ユーザー %s の作成"}.With(s.Name)
+}
 
 // Commands implements Step.
 func (s *User) Commands() []string {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -38,7 +39,7 @@ func init() { register(func() Step { return &UserRepair{} }) }
 
 // deviation is how one cause is seen, mended and put back.
 type deviation struct {
-	title    string
+	title    fault.Text
 	present  func(*UserRepair, host.AccountFacts) bool
 	known    func(host.AccountFacts) error // why present cannot tell
 	commands func(*UserRepair) []string
@@ -49,7 +50,7 @@ type deviation struct {
 // deviations by cause. Ids are changed last of all, since the order of repairs gives a home away before.
 var deviations = map[string]deviation{
 	health.CauseHome: {
-		title: "take the home of %s away, which others own",
+		title: fault.Text{EN: "take the home of %s away, which others own", JA: "他者が所有する %s のホームディレクトリ設定の解除"},
 		present: func(_ *UserRepair, a host.AccountFacts) bool {
 			o := a.HomeOwner.Value
 			return o != nil && *o != 0 && *o != a.User.Value.UID
@@ -59,13 +60,13 @@ var deviations = map[string]deviation{
 		undo:  usermod("-d", func(s *UserRepair) string { return s.Account.Home }),
 	},
 	health.CauseUIDZero: {
-		title:    "give %s a system uid instead of 0",
+		title:    fault.Text{EN: "give %s a system uid instead of 0", JA: "%s の UID の変更 (0 からシステム UID へ)"},
 		present:  func(_ *UserRepair, a host.AccountFacts) bool { return a.User.Value.UID == 0 },
 		commands: (*UserRepair).uidCommands,
 		apply:    changeUID, undo: restoreUID,
 	},
 	health.CauseSharedUID: {
-		title: "give %s a uid of its own",
+		title: fault.Text{EN: "give %s a uid of its own", JA: "%s の UID の変更 (重複しない UID へ)"},
 		present: func(_ *UserRepair, a host.AccountFacts) bool {
 			return a.User.Value.UID != 0 && len(a.SameUID.Value) > 0
 		},
@@ -74,13 +75,13 @@ var deviations = map[string]deviation{
 		apply:    changeUID, undo: restoreUID,
 	},
 	health.CauseShell: {
-		title:   "take the login shell of %s away",
-		present: func(_ *UserRepair, a host.AccountFacts) bool { return !health.NoLogin(a.User.Value.Shell) },
+		title:   fault.Text{EN: "take the login shell of %s away", JA: "%s のログインシェルの無効化"},
+		present: func(_ *UserRepair, a host.AccountFacts) bool { return !host.NoLogin(a.User.Value.Shell) },
 		apply:   usermod("-s", func(s *UserRepair) string { return s.Shell }),
 		undo:    usermod("-s", func(s *UserRepair) string { return s.Account.Shell }),
 	},
 	health.CausePassword: {
-		title: "lock the password of %s",
+		title: fault.Text{EN: "lock the password of %s", JA: "%s のパスワードのロック"},
 		present: func(_ *UserRepair, a host.AccountFacts) bool {
 			return a.Password.Value.Empty || !a.Password.Value.Locked
 		},
@@ -97,7 +98,7 @@ var deviations = map[string]deviation{
 		},
 	},
 	health.CauseExpiry: {
-		title:   "take the expiry date of %s away",
+		title:   fault.Text{EN: "take the expiry date of %s away", JA: "%s の有効期限の解除"},
 		present: func(_ *UserRepair, a host.AccountFacts) bool { return a.Password.Value.Expires },
 		known:   func(a host.AccountFacts) error { return a.Password.Err },
 		apply:   usermod("-e", func(*UserRepair) string { return "" }),
@@ -106,7 +107,7 @@ var deviations = map[string]deviation{
 		}),
 	},
 	health.CausePrimaryGroup: {
-		title: "make %s's own group its primary group",
+		title: fault.Text{EN: "make %s's own group its primary group", JA: "%s のプライマリグループの変更 (専用のグループへ)"},
 		present: func(s *UserRepair, a host.AccountFacts) bool {
 			g := a.Group.Value
 			return g == nil || g.GID == 0 || a.User.Value.GID != g.GID
@@ -116,7 +117,7 @@ var deviations = map[string]deviation{
 		apply:    changeGID, undo: restoreGID,
 	},
 	health.CauseExtraGroups: {
-		title:   "take %s out of other groups",
+		title:   fault.Text{EN: "take %s out of other groups", JA: "余分なグループからの %s の削除"},
 		present: func(_ *UserRepair, a host.AccountFacts) bool { return len(a.ExtraGroups.Value) > 0 },
 		known:   func(a host.AccountFacts) error { return a.ExtraGroups.Err },
 		apply:   usermod("-G", func(*UserRepair) string { return "" }),
@@ -149,12 +150,12 @@ var usermodValues = map[string]func(*UserRepair) []string{
 func (s *UserRepair) Kind() string { return "user-repair" }
 
 // Title implements Step.
-func (s *UserRepair) Title() string {
+func (s *UserRepair) Title() fault.Text {
 	d, ok := deviations[s.Cause]
 	if !ok {
-		return fmt.Sprintf("mend %s of %s", s.Cause, s.Name)
+		return fault.Text{EN: "mend %s of %s", JA: "%[2]s の修復 (%[1]s)"}.With(s.Cause, s.Name)
 	}
-	return fmt.Sprintf(d.title, s.Name)
+	return d.title.With(s.Name)
 }
 
 // Commands implements Step.
@@ -241,7 +242,7 @@ func (s *UserRepair) verify(ctx context.Context, h *Host) error {
 		return d.known(a)
 	}
 	if d.present(s, a) {
-		return fmt.Errorf("%s: the account tool ended well, and yet nothing has changed", s.Title())
+		return fmt.Errorf("%s: the account tool ended well, and yet nothing has changed", s.Title().EN)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -31,7 +32,7 @@ const (
 
 var (
 	errFailed   = errors.New("") // what failed has been said
-	errNeedRoot = errors.New("needs root")
+	errNeedRoot = fault.Errorf(fault.Text{EN: "needs root", JA: "root 権限が必要です"})
 )
 
 func main() {
@@ -41,7 +42,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	root := command(in)
+	language, _ := fault.PickLanguage("", os.Getenv)
+	root := command(in, &language)
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, errFailed):
 		return exitFailed
 	}
-	fmt.Fprintln(errOut, "amp-install:", err)
+	fmt.Fprintln(errOut, "amp-install:", installer.ErrorText(err).In(language))
 	switch {
 	case errors.Is(err, errNeedRoot):
 		return exitNeedRoot
@@ -65,23 +67,49 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 // errWork marks errors that are no usage errors.
 var errWork = errors.New("not done")
 
-func command(in io.Reader) *cobra.Command {
+// notDone makes err an errWork.
+func notDone(err error) error {
+	return &fault.Error{Text: notDoneWords.With(installer.ErrorText(err)), Err: errors.Join(errWork, err)}
+}
+
+// What is said to a person.
+var (
+	notDoneWords  = fault.Text{EN: "not done: %s", JA: "実行できませんでした: %s"}
+	whichCommand  = fault.Text{EN: "which command? See amp-install --help", JA: "コマンドを指定してください。amp-install --help を参照してください"}
+	whichFormat   = fault.Text{EN: "%s: which package format, deb or rpm?", JA: "%s: パッケージ形式 (deb または rpm) を指定してください"}
+	whichLanguage = fault.Text{EN: "--lang %q: expected en or ja", JA: "--lang %q: en または ja を指定してください"}
+	takenBack     = fault.Text{EN: "taken back: %s", JA: "元に戻しました: %s"}
+	leftAlone     = fault.Text{EN: "left alone: %s", JA: "何も行いませんでした: %s"}
+)
+
+// command is the command line. What --lang and the locale say is put into language before a command runs.
+func command(in io.Reader, language *fault.Language) *cobra.Command {
 	var verbose bool
+	var lang string
 	root := &cobra.Command{
 		Use: "amp-install", Short: "Set up and remove what the AMP connector needs on a host",
 		Version: version, SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return errors.New("which command? See amp-install --help") },
+		RunE: func(*cobra.Command, []string) error { return fault.Errorf(whichCommand) },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			picked, err := fault.PickLanguage(lang, os.Getenv)
+			if err != nil {
+				return fault.Errorf(whichLanguage, lang)
+			}
+			*language = picked
+			return nil
+		},
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log every command that is run, with its output")
+	root.PersistentFlags().StringVar(&lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
 	makeHost := func(c *cobra.Command) *installer.Host { return newHost(c.ErrOrStderr(), verbose) }
-	root.AddCommand(doctor(makeHost), purge(makeHost, in), recoverCommand(makeHost))
+	root.AddCommand(doctor(makeHost, language), purge(makeHost, language, in), recoverCommand(makeHost, language))
 	for _, s := range serviceCommands {
-		root.AddCommand(service(makeHost, s))
+		root.AddCommand(service(makeHost, language, s))
 	}
 	for _, name := range installer.Hooks {
-		root.AddCommand(hook(name))
+		root.AddCommand(hook(name, language))
 	}
+	offer(root)
 	return root
 }
 
@@ -102,17 +130,17 @@ func needRoot() error {
 }
 
 // hook is a package script's call. Its arguments are the package manager's, never flags.
-func hook(name string) *cobra.Command {
+func hook(name string, language *fault.Language) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " deb|rpm ARGUMENT…", Short: "Called by the package's script", Hidden: true, DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%s: which package format, deb or rpm?", name)
+				return fault.Errorf(whichFormat, name)
 			}
 			if err := needRoot(); err != nil {
 				return err
 			}
-			return installer.RunHook(c.Context(), newHost(c.ErrOrStderr(), false), installer.Call{Format: args[0], Hook: name, Args: args[1:]}, c.OutOrStdout())
+			return installer.RunHook(c.Context(), newHost(c.ErrOrStderr(), false), installer.Call{Format: args[0], Hook: name, Args: args[1:], Language: *language}, c.OutOrStdout())
 		},
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 )
 
 // purge removes what an install and the daemon made. It asks first.
-func purge(makeHost func(*cobra.Command) *installer.Host, in io.Reader) *cobra.Command {
+func purge(makeHost func(*cobra.Command) *installer.Host, language *fault.Language, in io.Reader) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use: "purge", Short: "Remove account, policy module, state and logs; before rpm -e amp-connector", Args: cobra.NoArgs,
@@ -22,43 +23,52 @@ func purge(makeHost func(*cobra.Command) *installer.Host, in io.Reader) *cobra.C
 				return err
 			}
 			f := health.Gather(c.Context(), health.Options{})
-			if !yes && !agreed(in, c.OutOrStdout(), installer.PurgeList(f)) {
-				fmt.Fprintln(c.OutOrStdout(), "Nothing was removed.")
+			if !yes && !agreed(in, c.OutOrStdout(), installer.PurgeList(f), *language) {
+				fmt.Fprintln(c.OutOrStdout(), nothingRemoved.In(*language))
 				return errFailed
 			}
-			return carryOut(c, makeHost(c), f)
+			return carryOut(c, makeHost(c), f, *language)
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c
 }
 
+// What purge says.
+var (
+	willRemove     = fault.Text{EN: "This removes:", JA: "次のものを削除します:"}
+	askRemove      = fault.Text{EN: "Events, logs and state cannot be brought back. Remove them? [y/N] ", JA: "イベント、ログ、状態は元に戻せません。削除しますか? [y/N] "}
+	nothingRemoved = fault.Text{EN: "Nothing was removed.", JA: "何も削除していません。"}
+	removed        = fault.Text{EN: "removed: %s", JA: "削除しました: %s"}
+	notRemoved     = fault.Text{EN: "not removed: %s: %s", JA: "削除できませんでした: %s: %s"}
+)
+
 // agreed asks; only a plain yes is one.
-func agreed(in io.Reader, out io.Writer, list []string) bool {
-	fmt.Fprintln(out, "This removes:")
+func agreed(in io.Reader, out io.Writer, list []fault.Text, l fault.Language) bool {
+	fmt.Fprintln(out, willRemove.In(l))
 	for _, what := range list {
-		fmt.Fprintln(out, " ", what)
+		fmt.Fprintln(out, " ", what.In(l))
 	}
-	fmt.Fprint(out, "Events, logs and state cannot be brought back. Remove them? [y/N] ")
+	fmt.Fprint(out, askRemove.In(l))
 	line, _ := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes"
+	return answer == "y" || answer == "yes" || answer == "はい"
 }
 
-func carryOut(c *cobra.Command, h *installer.Host, f *health.Facts) error {
+func carryOut(c *cobra.Command, h *installer.Host, f *health.Facts, l fault.Language) error {
 	lock, err := installer.Acquire(c.Context(), h, "amp-install purge", lockWait)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errWork, err)
+		return notDone(err)
 	}
 	defer lock.Release()
 	failed := false
 	for _, p := range installer.Purge(c.Context(), h, f) {
 		if p.Err != nil {
 			failed = true
-			fmt.Fprintf(c.OutOrStdout(), "not removed: %s: %v\n", p.What, p.Err)
+			fmt.Fprintln(c.OutOrStdout(), notRemoved.With(p.What, installer.ErrorText(p.Err)).In(l))
 			continue
 		}
-		fmt.Fprintln(c.OutOrStdout(), "removed:", p.What)
+		fmt.Fprintln(c.OutOrStdout(), removed.With(p.What).In(l))
 	}
 	if failed {
 		return errFailed

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // serviceCommands are what a person can do to the service with one command on every host, with systemd and without.
@@ -22,7 +23,7 @@ var serviceCommands = []struct {
 // lockWait is how long a person waits for another program of ours that is changing the host.
 const lockWait = 30 * time.Second
 
-func service(makeHost func(*cobra.Command) *installer.Host, s struct {
+func service(makeHost func(*cobra.Command) *installer.Host, language *fault.Language, s struct {
 	use, short string
 	do         installer.ServiceCommand
 },
@@ -36,15 +37,15 @@ func service(makeHost func(*cobra.Command) *installer.Host, s struct {
 			h := makeHost(c)
 			lock, err := installer.Acquire(c.Context(), h, "amp-install "+s.use, lockWait)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errWork, err)
+				return notDone(err)
 			}
 			defer lock.Release()
 			left, err := installer.RunService(c.Context(), h, s.do)
 			if err != nil {
-				return fmt.Errorf("%w: %w", errWork, err)
+				return notDone(err)
 			}
-			if left != "" {
-				fmt.Fprintln(c.OutOrStdout(), left)
+			if left != (fault.Text{}) {
+				fmt.Fprintln(c.OutOrStdout(), left.In(*language))
 				return errFailed
 			}
 			return nil

@@ -18,8 +18,8 @@ import (
 
 const long = `ampcli shows what the connector on this host does.
 
-Exit codes: 0 done; 1 the daemon is not running, or something could not be read; 2 usage;
-4 the event log may only be read by root.`
+Exit codes: 0 done; 1 the daemon is not running, or something could not be read; 2 usage, or a
+policy that cannot be used; 4 only root may do or read this.`
 
 // patience is how long the daemon may take to answer.
 const patience = 10 * time.Second
@@ -27,6 +27,7 @@ const patience = 10 * time.Second
 // command is the command line, with what it reads.
 type command struct {
 	socket, ledger, events string
+	rootDir                string // directory that stands for /, "" for the running host
 	out                    io.Writer
 	getenv                 func(string) string
 
@@ -40,12 +41,13 @@ type command struct {
 var (
 	errUsage      = errors.New("usage")
 	errNotRunning = errors.New("the daemon is not running") // and the output has said so
+	errUnusable   = errors.New("cannot be used")            // a file that was to be checked
 )
 
 // exitCode is the exit status for an error.
 func exitCode(err error) int {
 	switch {
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, errUnusable):
 		return 2
 	case errors.Is(err, fs.ErrPermission):
 		return 4
@@ -55,7 +57,7 @@ func exitCode(err error) int {
 
 // silent errors have been told already.
 func (c *command) silent(err error) bool {
-	return err == errNotRunning || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, errNotRunning) || errors.Is(err, syscall.EPIPE)
 }
 
 // usage marks errors of the command line, which cobra makes, by what it had not begun to do.
@@ -82,10 +84,10 @@ func (c *command) root(began *bool) *cobra.Command {
 		},
 		RunE: func(r *cobra.Command, _ []string) error { return r.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
-	root.AddCommand(c.status(), c.faults(), c.eventsCommand(), c.versionCommand())
+	root.AddCommand(c.status(), c.faults(), c.eventsCommand(), c.top(), c.exclusions(), c.policy(), c.versionCommand())
+	offer(root)
 	return root
 }
 

@@ -30,7 +30,7 @@ func place(t *testing.T) *command {
 func (c *command) call(t *testing.T, args ...string) (string, int, error) {
 	t.Helper()
 	var out bytes.Buffer
-	fresh := command{socket: c.socket, ledger: c.ledger, events: c.events, getenv: c.getenv, out: &out}
+	fresh := command{socket: c.socket, rootDir: c.rootDir, ledger: c.ledger, events: c.events, getenv: c.getenv, out: &out}
 	err := fresh.execute(t.Context(), args)
 	code := 0
 	if err != nil {
@@ -157,8 +157,8 @@ func (c *command) write(t *testing.T, events ...*monitor.Event) {
 
 func exec(pid uint32) *monitor.Event {
 	return &monitor.Event{
-		Kind: monitor.Exec, Time: time.Unix(1748779200, 0), Path: "/bin/echo", Args: []string{"echo", "two words", "\x1b[2J"},
-		Process: monitor.Process{PID: pid, PPID: 42, UID: 1000, Comm: "echo", Parent: "bash", Start: time.Unix(1748779200, 0)},
+		Kind: monitor.Exec, Time: time.Unix(1748779200, 0), File: monitor.File{Path: "/bin/echo"}, Args: []string{"echo", "two words", "\x1b[2J"},
+		Process: &monitor.Process{PID: pid, PPID: 42, UID: 1000, Comm: "echo", Parent: "bash", Start: time.Unix(1748779200, 0)},
 	}
 }
 
@@ -171,7 +171,7 @@ func TestEvents(t *testing.T) {
 	for pid := range uint32(30) {
 		events = append(events, exec(pid+1))
 	}
-	events = append(events, &monitor.Event{Kind: monitor.Exit, Time: time.Unix(1748779201, 0), Signal: 9, ExitCode: -1, Process: monitor.Process{PID: 30, PPID: 42, UID: 1000, EUID: 0, Comm: "echo", Parent: "bash"}})
+	events = append(events, &monitor.Event{Kind: monitor.Exit, Time: time.Unix(1748779201, 0), Signal: 9, ExitCode: -1, Process: &monitor.Process{PID: 30, PPID: 42, UID: 1000, EUID: 0, Comm: "echo", Parent: "bash"}})
 	c.write(t, events...)
 	for _, want := range []struct {
 		args        []string

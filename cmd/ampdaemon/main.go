@@ -26,8 +26,10 @@ const (
 )
 
 func main() {
-	// The canary: its exec is all that it is for.
-	if len(os.Args) == 3 && os.Args[1] == "canary" {
+	if len(os.Args) > 1 && os.Args[1] == "canary" {
+		if err := connector.ActAsCanary(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			os.Exit(exitFailed)
+		}
 		return
 	}
 	status := exitUsage

@@ -3,13 +3,14 @@ package connector
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/monitor"
 )
 
 const (
@@ -17,74 +18,127 @@ const (
 	canaryPeriod   = 5 * time.Minute
 )
 
+// canaryKinds are what the canary does.
+var canaryKinds = monitor.KindsOf(monitor.Exec, monitor.Exit) | monitor.FileKinds | monitor.NetworkKinds
+
 // canaryResult is what became of a canary, and of which feed it was.
 type canaryResult struct {
-	feed   *feed
-	canary control.Canary
+	feed    *feed
+	canary  control.Canary
+	seen    monitor.Kinds
+	missing monitor.Kinds
 }
 
-// sendCanary causes one exec and waits for its event. It ends early, with an error, when ctx does.
-func (c *core) sendCanary(ctx context.Context, f *feed) (control.Canary, error) {
-	token := "amp-" + rand.Text()
-	arrived := f.await(token)
+// sendCanary does one thing of each kind, in a process of its own, and waits for the events of those that are expected. It ends early, with
+// an error, when ctx does.
+func (c *core) sendCanary(ctx context.Context, f *feed, expected monitor.Kinds) (r canaryResult, err error) {
 	sent := c.Now()
-	result := control.Canary{Time: sent.UTC()}
-	childCtx, cancel := context.WithTimeout(ctx, canaryPatience)
-	defer cancel()
-	pid, err := c.RunChild(childCtx, token)
+	r = canaryResult{feed: f, canary: control.Canary{Time: sent.UTC()}}
+	if expected == 0 {
+		r.canary.Skipped, r.canary.Detail = true, "the exclusions leave out all that it would do"
+		return r, nil
+	}
+	a := f.await("amp-" + rand.Text())
+	defer f.stopAwaiting(a)
+	child, err := c.StartChild(ctx, a.token)
 	if ctx.Err() != nil {
-		return result, ctx.Err()
+		return r, ctx.Err()
 	}
 	if err != nil {
-		result.Detail = fmt.Sprintf("the canary could not be run: %v", err)
-		return result, nil
+		r.canary.Skipped, r.canary.Detail = true, fmt.Sprintf("the canary could not be run: %v", err)
+		return r, nil
 	}
-	select {
-	case a := <-arrived:
-		result.Milliseconds = float64(c.Now().Sub(sent).Microseconds()) / 1000
-		result.OK, result.Detail = a.judge(pid, os.Getpid(), c.ForeignPIDs)
-	case <-c.After(canaryPatience):
-		result.Detail = fmt.Sprintf("process %d was run, and no event of it came within %v", pid, canaryPatience)
-	case <-ctx.Done():
-		return result, ctx.Err()
-	}
-	return result, nil
+	defer child.End()
+	return c.perform(ctx, r, a, child, expected)
 }
 
-// judge compares what the event said with what was done. Where the kernel numbers processes otherwise than this process does, only the
+// perform lets the child act and judges what comes of it.
+func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Child, expected monitor.Kinds) (canaryResult, error) {
+	if !c.ForeignPIDs {
+		a.isProcess(uint32(child.PID()))
+	} else if err := c.arrive(ctx, a, expected&monitor.KindsOf(monitor.Exec)); err != nil { // it says how the kernel numbers the process
+		return r, err
+	}
+	did, port, err := child.Act()
+	if ctx.Err() != nil {
+		return r, ctx.Err()
+	}
+	if err != nil {
+		r.canary.Skipped, r.canary.Detail = true, err.Error()
+		return r, nil //nolint:nilerr // a canary that could not act is a result
+	}
+	a.isPort(port)
+	expected &= did | monitor.KindsOf(monitor.Exec, monitor.Exit)
+	if err := c.arrive(ctx, a, expected); err != nil {
+		return r, err
+	}
+	r.judge(a, child.PID(), expected, c.ForeignPIDs)
+	if r.canary.OK {
+		r.canary.Milliseconds = float64(c.Now().Sub(r.canary.Time).Microseconds()) / 1000
+	}
+	return r, nil
+}
+
+// arrive waits until all of the expected kinds have come, or until the patience is over. Only the end of ctx is an error.
+func (c *core) arrive(ctx context.Context, a *awaited, expected monitor.Kinds) error {
+	patience := c.After(canaryPatience)
+	for {
+		if _, _, seen, _ := a.state(); seen&expected == expected {
+			return nil
+		}
+		select {
+		case <-a.news:
+		case <-patience:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// judge compares what the events said with what was done. Where the kernel numbers processes otherwise than this process does, only the
 // token, which nobody else knows, can tell.
-func (a arrival) judge(pid, ppid int, foreign bool) (bool, string) {
+func (r *canaryResult) judge(a *awaited, pid int, expected monitor.Kinds, foreign bool) {
+	kernelPID, ppid, seen, wrong := a.state()
+	r.seen, r.missing = seen&expected, expected&^seen
+	r.canary.Seen, r.canary.Missing = names(r.seen), names(r.missing)
+	execSeen := seen.Has(monitor.Exec)
 	switch {
-	case foreign:
-		return true, fmt.Sprintf("exec of process %d, which the kernel numbers %d", pid, a.pid)
-	case int(a.pid) != pid || int(a.ppid) != ppid:
-		return false, fmt.Sprintf("the event came from process %d with parent %d, expected %d with parent %d", a.pid, a.ppid, pid, ppid)
+	case wrong != "":
+		r.canary.Detail = wrong
+	case execSeen && !foreign && (int(kernelPID) != pid || int(ppid) != os.Getpid()):
+		r.missing |= monitor.KindsOf(monitor.Exec)
+		r.canary.Detail = fmt.Sprintf("the exec came from process %d with parent %d, expected %d with parent %d", kernelPID, ppid, pid, os.Getpid())
+	case r.missing != 0:
+		r.canary.Detail = fmt.Sprintf("process %d did it, and no event came within %v of: %s", pid, canaryPatience, strings.Join(r.canary.Missing, ", "))
+	default:
+		r.canary.OK, r.canary.Detail = true, fmt.Sprintf("%s of process %d", strings.Join(r.canary.Seen, ", "), pid)
+		if foreign && execSeen {
+			r.canary.Detail += fmt.Sprintf(", which the kernel numbers %d", kernelPID)
+		}
 	}
-	return true, fmt.Sprintf("exec of process %d", pid)
 }
 
-// firstPIDNamespace is the inode of the namespace that the kernel starts with (PROC_PID_INIT_INO, include/linux/proc_ns.h).
-const firstPIDNamespace = "pid:[4026531836]"
-
-// foreignPIDs reports whether this process runs in a PID namespace of its own, as in a container. Where that cannot be read, it does not:
-// the canary then says so if it is wrong.
-func foreignPIDs() bool {
-	namespace, err := os.Readlink("/proc/self/ns/pid")
-	return err == nil && namespace != firstPIDNamespace
-}
-
-// runChild runs "program canary token", which does nothing, and waits for its end.
-func runChild(ctx context.Context, program, token string) (int, error) {
-	cmd := exec.CommandContext(ctx, program, "canary", token)
-	cmd.Env = []string{} // not the parent's: NOTIFY_SOCKET is not for it
-	cmd.Dir = "/"
-	if err := cmd.Start(); err != nil {
-		return 0, err
+// expected is what the canary must bring through a source under these settings: what the exclusions leave out cannot be expected, nor
+// files while monitoring is reduced.
+func expected(source monitor.Source, s monitor.Settings, program string) monitor.Kinds {
+	kinds := canaryKinds & source.Sees() & s.Kinds
+	if s.Reduced {
+		kinds &= monitor.CriticalKinds
 	}
-	err := cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%s canary: %w", program, err)
+	x := s.Exclusions
+	if slices.Contains(x.Users, uint32(os.Getuid())) {
+		return 0
 	}
-	return cmd.Process.Pid, err
+	for _, p := range x.Processes {
+		if p.Path == program {
+			return 0
+		}
+	}
+	for _, p := range x.Paths {
+		if within := canaryDirectory + "/"; strings.HasPrefix(within, p) {
+			kinds &^= monitor.FileKinds
+		}
+	}
+	return kinds
 }

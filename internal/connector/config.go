@@ -13,6 +13,7 @@ import (
 
 	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/degraded"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -25,26 +26,26 @@ const PIDFile = "/run/cisco-amp/ampdaemon.pid"
 // Config is what a connector works with. Zero fields are given their defaults by Run: the running host.
 type Config struct {
 	Version    string
-	Executable string // the daemon's own program file, which the canary runs as "Executable canary TOKEN"
+	Executable string // the daemon's own program file, which the canary runs as "Executable canary TOKEN DIRECTORY"
 	// ForeignPIDs says that the kernel's process ids are not those that this process sees: it runs in a PID namespace. Run finds out.
 	ForeignPIDs bool
 
-	PIDFile     string
-	Socket      string // of internal/control
-	Ledger      string
-	EventLog    string
-	EventLogCap int64 // bytes that the event log and its rotated part may have together
+	PIDFile  string
+	Socket   string // of internal/control
+	Ledger   string
+	EventLog string
 
 	Log    *slog.Logger
 	Reload <-chan struct{} // asks for a reload, as SIGHUP does
 	Reopen func() error    // opens the daemon's own log anew, when a reload is asked for; may be nil
 
-	Gather   func(context.Context) *health.Facts
-	Check    func(*health.Facts) []fault.Finding
-	Choose   func(*health.Facts) monitor.Choice
-	Open     func(context.Context, monitor.SourceName) (monitor.Source, error)
-	OpenLog  func(path string, cap int64) (EventLog, error)
-	RunChild func(ctx context.Context, token string) (pid int, err error) // the canary: runs a process with token as its last argument
+	Gather  func(context.Context) *health.Facts
+	Check   func(*health.Facts) []fault.Finding
+	Choose  func(*health.Facts) monitor.Choice
+	Open    func(context.Context, monitor.SourceName, monitor.Settings) (monitor.Source, error)
+	OpenLog func(path string, cap int64) (EventLog, error)
+	// StartChild executes the canary's process, with token in its arguments; as ActAsCanary.
+	StartChild func(ctx context.Context, token string) (Child, error)
 
 	// Watch calls changed when something happens to one of the paths that it was given last by the function that it returns.
 	Watch       func(ctx context.Context, changed func(what string)) (follow func(paths []string), err error)
@@ -60,12 +61,10 @@ type Config struct {
 // EventLog is where events go. monitor.Log is one.
 type EventLog interface {
 	Append(*monitor.Event) error
+	SetCap(bytes int64) error
 	Dropped() uint64
 	io.Closer
 }
-
-// defaultCap is the size of the event log, in bytes: some days of a quiet server.
-const defaultCap = 64 << 20
 
 // withDefaults fills the zero fields.
 func (c Config) withDefaults() Config {
@@ -88,8 +87,10 @@ func (c Config) withDefaults() Config {
 	if c.OpenLog == nil {
 		c.OpenLog = func(path string, cap int64) (EventLog, error) { return monitor.OpenLog(path, cap) }
 	}
-	if c.RunChild == nil {
-		c.RunChild = func(ctx context.Context, token string) (int, error) { return runChild(ctx, c.Executable, token) }
+	if c.StartChild == nil {
+		c.StartChild = func(ctx context.Context, token string) (Child, error) {
+			return startChild(ctx, c.Executable, token, canaryDirectory)
+		}
 	}
 	return c.withDefaultSurroundings()
 }
@@ -101,9 +102,6 @@ func (c Config) withDefaultPaths() Config {
 		if *field == "" {
 			*field = value
 		}
-	}
-	if c.EventLogCap == 0 {
-		c.EventLogCap = defaultCap
 	}
 	return c
 }
@@ -131,9 +129,21 @@ func (c Config) withDefaultSurroundings() Config {
 }
 
 // openSource opens a source by name.
-func openSource(ctx context.Context, name monitor.SourceName) (monitor.Source, error) {
-	if name == monitor.EBPFKernelBTF {
-		return bpf.Open(ctx)
+func openSource(ctx context.Context, name monitor.SourceName, settings monitor.Settings) (monitor.Source, error) {
+	switch name {
+	case monitor.Degraded:
+		return degraded.Open(ctx, settings)
+	case monitor.EBPFKernelBTF:
+	default:
+		return nil, fmt.Errorf("event source %q: %w", name, errors.ErrUnsupported)
 	}
-	return nil, fmt.Errorf("event source %q: %w", name, errors.ErrUnsupported)
+	source, err := bpf.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := source.Set(settings); err != nil {
+		source.Close()
+		return nil, err
+	}
+	return source, nil
 }

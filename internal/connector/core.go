@@ -11,6 +11,7 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
@@ -31,8 +32,10 @@ type core struct {
 	started time.Time
 	ledger  *fault.Ledger
 	sink    *sink
+	top     *top
 
 	facts     *health.Facts
+	force     inForce
 	evaluated time.Time
 	ledgerErr error
 	logErr    error
@@ -40,12 +43,19 @@ type core struct {
 	choice    monitor.Choice
 	feed      *feed
 	openErr   error
+	settings  monitor.Settings // that the feed works by
+	setErr    error            // why it does not work by those that are wanted
+	overload  *monitor.Overload
 	canary    *control.Canary
-	reopened  bool // since the last canary that was sent by the clock
+	seen      monitor.Kinds // of the last canary
+	missing   monitor.Kinds // that it did and that did not come
+	reopened  bool          // since the last canary that was sent by the clock
 	canaries  chan canaryResult
-	past      monitor.Loss // of the feeds that were closed
+	past      monitor.Counts // of the feeds that were closed
 	following func([]string)
 	sending   sync.WaitGroup // canaries
+	inFlight  bool           // one of the open feed
+	waiting   []request      // whose answer waits for it
 
 	dirtySince time.Time // of the first change that was not evaluated yet; zero if none
 	settled    <-chan time.Time
@@ -53,13 +63,15 @@ type core struct {
 	due        <-chan time.Time // the ledger waits for a condition to last
 	canaryDue  <-chan time.Time
 	watchdog   <-chan time.Time
+	measure    <-chan time.Time // of the load
 
 	requests  chan request
 	changes   chan string
 	follows   chan func([]string)
 	published atomic.Pointer[control.Status]
 	live      atomic.Pointer[feed]
-	pastMu    sync.Mutex // past and live change together
+	load      atomic.Pointer[monitor.OverloadState] // as it was measured last
+	pastMu    sync.Mutex                            // guards past
 }
 
 // request is what the control socket asks of the loop.
@@ -70,7 +82,7 @@ type request struct {
 
 func newCore(config Config) *core {
 	c := &core{
-		Config: config, started: config.Now().UTC(), sink: &sink{},
+		Config: config, started: config.Now().UTC(), sink: &sink{}, top: newTop(), overload: monitor.NewOverload(monitor.DefaultOverloadLimits),
 		canaries: make(chan canaryResult), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
 	}
 	c.published.Store(&control.Status{
@@ -123,7 +135,7 @@ func (c *core) step(ctx context.Context) {
 		c.evaluate(ctx, c.ledger.Update)
 	case <-c.canaryDue:
 		c.reopened = false
-		c.startCanary(ctx)
+		c.startCanary()
 	case r := <-c.canaries:
 		c.canaryDone(ctx, r)
 	case err := <-c.feedEnded():
@@ -133,6 +145,8 @@ func (c *core) step(ctx context.Context) {
 		c.follow()
 	case <-c.watchdog:
 		c.beat()
+	case <-c.measure:
+		c.observe(ctx)
 	}
 }
 
@@ -154,7 +168,7 @@ func (c *core) changed(what string) {
 	c.settled = c.After(min(quiet, max(0, c.dirtySince.Add(quietAtMost).Sub(now))))
 }
 
-// evaluate reads the facts, judges them, records the findings, and makes the source fit.
+// evaluate reads the facts, makes the source fit, judges, and records the findings.
 func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Finding) ([]fault.Change, error)) {
 	c.dirtySince, c.settled, c.due = time.Time{}, nil, nil
 	gathering, cancel := context.WithTimeout(ctx, gatherPatience)
@@ -163,17 +177,22 @@ func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Find
 	if ctx.Err() != nil {
 		return // facts that were cut off by the end say nothing
 	}
+	c.force.settle(facts)
 	c.facts = facts
+	c.openLog()
+	c.chooseSource(ctx) // first: how that went is judged too
+	facts.Monitoring = host.Read(c.monitoring(), "the daemon itself")
 	c.evaluated = c.Now().UTC()
 	changes, err := record(c.evaluated, c.Check(c.facts))
 	c.tell(changes, err)
 	if at, ok := c.ledger.Due(); ok {
 		c.due = c.After(max(0, at.Sub(c.evaluated)))
 	}
-	c.openLog()
-	c.chooseSource(ctx)
 	c.follow()
 	c.publish()
+	if !c.inFlight {
+		c.answer()
+	}
 }
 
 // tell logs what an evaluation changed.
@@ -189,7 +208,8 @@ func (c *core) tell(changes []fault.Change, err error) {
 }
 
 func (c *core) openLog() {
-	err := c.sink.open(func() (EventLog, error) { return c.OpenLog(c.EventLog, c.EventLogCap) })
+	cap := int64(policyOf(c.facts).Limits.EventLogMiB) << 20
+	err := c.sink.open(cap, func() (EventLog, error) { return c.OpenLog(c.EventLog, cap) })
 	if err != nil && c.logErr == nil {
 		c.Log.Error("the event log cannot be opened; events are seen and not kept", "error", err)
 	}
@@ -210,17 +230,30 @@ func (c *core) reload(ctx context.Context) {
 
 // serve carries out a request of the control socket.
 func (c *core) serve(ctx context.Context, r request) {
-	defer close(r.done)
 	if r.verb == control.Reload {
 		c.reload(ctx)
+	} else {
+		c.evaluate(ctx, c.ledger.Settle)
+	}
+	if c.inFlight {
+		c.waiting = append(c.waiting, r) // whoever asks wants to know whether the source works
 		return
 	}
-	c.evaluate(ctx, c.ledger.Settle)
+	close(r.done)
+}
+
+// answer lets those go who wait for a canary.
+func (c *core) answer() {
+	for _, r := range c.waiting {
+		close(r.done)
+	}
+	c.waiting = nil
 }
 
 func (c *core) close() {
 	c.Notify(notifyStopping)
 	c.closeFeed()
+	c.answer()
 	c.sending.Wait()
 	if err := c.sink.close(); err != nil {
 		c.Log.Error("close the event log", "error", err)

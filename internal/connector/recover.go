@@ -14,7 +14,7 @@ import (
 func recoverHost(ctx context.Context, log *slog.Logger) error {
 	undone, err := installer.RecoverUnheld(ctx, installer.NewHost(host.At("/"), log), "ampdaemon")
 	for _, title := range undone {
-		log.Warn("undid a step that was interrupted", "step", title)
+		log.Warn("undid a step that was interrupted", "step", title.EN)
 	}
 	if errors.Is(err, installer.ErrLocked) {
 		log.Info("another program is changing the host, which is left to it", "holder", err)

@@ -24,10 +24,10 @@ func (s *sink) append(e *monitor.Event) {
 	}
 }
 
-// open opens the log if it is not open yet.
-func (s *sink) open(with func() (EventLog, error)) error {
-	if s.log.Load() != nil {
-		return nil
+// open opens the log if it is not open yet, and gives it its cap, in bytes.
+func (s *sink) open(cap int64, with func() (EventLog, error)) error {
+	if log := s.log.Load(); log != nil {
+		return (*log).SetCap(cap)
 	}
 	log, err := with()
 	if err != nil {

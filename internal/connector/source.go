@@ -2,45 +2,92 @@ package connector
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// chooseSource makes the open source the one that the facts ask for. One that could not be opened is tried again at each evaluation.
+// chooseSource makes the open source the one that the facts ask for. One that could not be opened is tried again at each evaluation, and
+// until then the degraded source stands in for it.
 func (c *core) chooseSource(ctx context.Context) {
 	choice := c.Choose(c.facts)
 	if choice != c.choice {
 		c.Log.Info("event source chosen", "source", choice.Source, "reason", choice.Reason)
 	}
 	c.choice = choice
-	if c.feed != nil && c.feed.source.Name() != choice.Source {
+	switch {
+	case choice.Source == monitor.NoSource:
 		c.closeFeed()
-	}
-	if choice.Source == monitor.NoSource {
 		c.openErr = nil
-		return
-	}
-	if c.feed == nil {
+	case c.feed != nil && c.feed.source.Name() == choice.Source:
+		c.openErr = nil
+		c.set()
+	case c.feed != nil && c.feed.source.Name() != monitor.Degraded:
+		c.closeFeed() // the facts say that it does not work any more, or that it may not
+		c.openFeed(ctx)
+	default:
 		c.openFeed(ctx)
 	}
 }
 
-// openFeed opens the chosen source and sends a canary through it.
-func (c *core) openFeed(ctx context.Context) {
-	source, err := c.Open(ctx, c.choice.Source)
-	if err != nil {
-		if c.openErr == nil || c.openErr.Error() != err.Error() {
-			c.Log.Error("the event source cannot be opened: nothing is monitored", "source", c.choice.Source, "error", err)
-		}
-		c.openErr = err
+// set tells the open source what the policy and the exclusions ask for, where that is something new. An exclusion by executable is told
+// each time: the file may have been replaced.
+func (c *core) set() {
+	wanted := c.wanted()
+	if wanted.Equal(c.settings) && len(wanted.Exclusions.Processes) == 0 {
 		return
 	}
-	c.openErr = nil
-	c.feed = startFeed(ctx, source, c.Now().UTC(), c.sink)
+	if err := c.feed.source.Set(wanted); err != nil {
+		c.Log.Error("the event source goes on as before", "source", c.feed.source.Name(), "error", err)
+		c.setErr = err
+		return
+	}
+	c.settings, c.setErr = wanted, nil
+}
+
+// openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over.
+func (c *core) openFeed(ctx context.Context) {
+	wanted := c.wanted()
+	source, err := c.Open(ctx, c.choice.Source, wanted)
+	if err == nil {
+		c.openErr = nil
+		c.begin(ctx, source, wanted)
+		return
+	}
+	if c.openErr == nil || c.openErr.Error() != err.Error() {
+		c.Log.Error("the event source cannot be opened", "source", c.choice.Source, "error", err)
+	}
+	c.openErr = err
+	if c.feed != nil {
+		c.set() // the degraded one, which goes on
+		return
+	}
+	if c.choice.Source == monitor.Degraded {
+		return
+	}
+	source, err = c.Open(ctx, monitor.Degraded, wanted)
+	if err != nil {
+		c.Log.Error("nothing is monitored: the degraded source cannot be opened either", "error", err)
+		c.openErr = errors.Join(c.openErr, err)
+		return
+	}
+	c.begin(ctx, source, wanted)
+}
+
+// begin makes source the one that feeds the log, and sends a canary through it.
+func (c *core) begin(ctx context.Context, source monitor.Source, s monitor.Settings) {
+	c.closeFeed()
+	c.settings, c.setErr = s, nil
+	c.feed = startFeed(ctx, source, c.Now().UTC(), c.sink, c.top)
 	c.live.Store(c.feed)
-	c.Log.Info("event source opened", "source", source.Name())
-	c.startCanary(ctx)
+	c.top.processes.Restart()
+	c.top.sampled = time.Time{}
+	c.Log.Info("event source opened", "source", source.Name(), "hooks", source.Hooks())
+	c.measure = c.After(observePeriod)
+	c.startCanary()
 }
 
 // closeFeed closes the open source, if any, and keeps what it counted.
@@ -48,18 +95,22 @@ func (c *core) closeFeed() {
 	if c.feed == nil {
 		return
 	}
-	name := c.feed.source.Name()
-	loss, err := c.feed.close()
-	if err != nil {
-		c.Log.Warn("close the event source", "source", name, "error", err)
-	}
-	c.pastMu.Lock()
-	c.past.Handled += loss.Handled
-	c.past.Lost += loss.Lost
+	f := c.feed
+	f.stop()
 	c.live.Store(nil)
-	c.pastMu.Unlock()
-	c.feed, c.canary, c.canaryDue = nil, nil, nil
-	c.Log.Info("event source closed", "source", name, "handled", loss.Handled, "lost", loss.Lost)
+	c.feed, c.canary, c.seen, c.missing, c.canaryDue = nil, nil, 0, 0, nil
+	c.inFlight = false
+	// The kernel may take a second for each program that it lets go of; the loop has more to do.
+	c.sending.Go(func() {
+		counts, err := f.close()
+		if err != nil {
+			c.Log.Warn("close the event source", "source", f.source.Name(), "error", err)
+		}
+		c.pastMu.Lock()
+		c.past = counts.Plus(c.past)
+		c.pastMu.Unlock()
+		c.Log.Info("event source closed", "source", f.source.Name(), "handled", counts.Total().Handled, "lost", counts.Total().Lost())
+	})
 }
 
 // feedEnded is the channel on which the open source tells that it ended by itself, nil if none is open.
@@ -81,23 +132,26 @@ func (c *core) feedFailed(ctx context.Context, err error) {
 	c.closeFeed()
 	c.openErr = err
 	c.publish()
+	c.answer()
 }
 
 // startCanary sends a canary through the open source. Its result comes by the channel canaries.
-func (c *core) startCanary(ctx context.Context) {
+func (c *core) startCanary() {
 	c.canaryDue = c.After(canaryPeriod)
 	f := c.feed
 	if f == nil {
 		c.canaryDue = nil
 		return
 	}
+	c.inFlight = true
+	kinds := expected(f.source, c.settings, c.Executable)
 	c.sending.Go(func() {
-		result, err := c.sendCanary(f.ctx, f)
+		result, err := c.sendCanary(f.ctx, f, kinds)
 		if err != nil {
 			return // the feed was closed
 		}
 		select {
-		case c.canaries <- canaryResult{f, result}:
+		case c.canaries <- result:
 		case <-f.ctx.Done():
 		}
 	})
@@ -108,29 +162,60 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 	if r.feed != c.feed {
 		return
 	}
+	c.inFlight = false
 	known := c.canary != nil && c.canary.OK
-	c.canary = &r.canary
+	blind := !r.canary.OK && !r.canary.Skipped
+	news := r.missing != c.missing || !known && !r.canary.Skipped
+	c.canary, c.seen, c.missing = &r.canary, r.seen, r.missing
 	switch {
 	case r.canary.OK && !known:
 		c.Log.Info("canary seen: the event source works", "detail", r.canary.Detail, "milliseconds", r.canary.Milliseconds)
-	case !r.canary.OK:
+	case blind:
 		c.Log.Error("canary not seen: the event source may be blind", "detail", r.canary.Detail, "reopening", !c.reopened)
+	case r.canary.Skipped:
+		c.Log.Warn("no canary was sent: whether the event source works is not known", "reason", r.canary.Detail)
 	}
-	if !r.canary.OK && !c.reopened {
+	if blind && !c.reopened {
 		c.reopened = true
 		c.closeFeed()
 		c.openFeed(ctx)
-		c.canary = &r.canary // what is known until the next one
+		c.canary, c.seen, c.missing = &r.canary, r.seen, r.missing // what is known until the next one
+		c.publish()
+		return
 	}
-	c.publish()
+	switch {
+	case len(c.waiting) > 0:
+		c.evaluate(ctx, c.ledger.Settle)
+	case news:
+		c.evaluate(ctx, c.ledger.Update) // what did not come is a fault, and what came again is none
+	default:
+		c.publish()
+	}
 }
 
-// mode says how much is monitored. A source through which the canary did not come counts for nothing.
+// monitoring is what the loop knows of its source, for the rules.
+func (c *core) monitoring() health.Monitoring {
+	m := health.Monitoring{Source: monitor.NoSource, Chosen: c.choice.Source}
+	if c.openErr != nil {
+		m.Error = c.openErr.Error()
+	}
+	if c.feed != nil {
+		m.Source, m.Hooks = c.feed.source.Name(), c.feed.source.Hooks()
+		m.Overload = c.overload.State()
+	}
+	if c.canary != nil && !c.canary.Skipped {
+		m.Proved, m.Seen, m.Missing = true, c.seen, c.missing
+		m.Detail, m.At = c.canary.Detail, c.canary.Time
+	}
+	return m
+}
+
+// mode says how much is monitored. A source through which nothing of the canary came counts for nothing.
 func (c *core) mode() control.Mode {
 	switch {
-	case c.feed == nil, c.canary != nil && !c.canary.OK:
+	case c.feed == nil, c.canary != nil && !c.canary.OK && !c.canary.Skipped && len(c.canary.Seen) == 0:
 		return control.NoMode
-	case c.feed.source.Name() == monitor.Degraded:
+	case c.feed.source.Name() == monitor.Degraded, c.missing != 0:
 		return control.Degraded
 	}
 	return control.Normal

@@ -2,10 +2,13 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"os"
+	"time"
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // publish makes the status that is answered until the next one.
@@ -19,6 +22,9 @@ func (c *core) publish() {
 	if c.facts != nil {
 		s.Kernel, s.Connector = c.facts.Host.Kernel.Value.Release, c.facts.Connector.Name
 		s.Policy = c.policyStatus()
+	}
+	if c.feed != nil {
+		s.Load = loadOf(c.overload.State())
 	}
 	if c.ledgerErr != nil {
 		s.Ledger.Error = c.ledgerErr.Error()
@@ -34,10 +40,18 @@ func (c *core) publish() {
 }
 
 func (c *core) sourceStatus() control.Source {
-	s := control.Source{Name: string(monitor.NoSource), Reason: c.choice.Reason}
+	s := control.Source{Name: string(monitor.NoSource), Chosen: string(c.choice.Source), Reason: c.choice.Reason}
 	if c.feed != nil {
-		s.Name, s.Since = string(c.feed.source.Name()), c.feed.since
-	} else if c.openErr != nil {
+		s.Name, s.Hooks, s.Since = string(c.feed.source.Name()), c.feed.source.Hooks(), c.feed.since
+		s.Reduced = c.settings.Reduced
+		for _, spot := range c.feed.source.BlindSpots() {
+			s.BlindSpots = append(s.BlindSpots, spot.What)
+		}
+		if c.setErr != nil {
+			s.Error = c.setErr.Error()
+		}
+	}
+	if c.openErr != nil { // nothing is open, or what stands in
 		s.Reason = "source " + string(c.choice.Source) + " could not be used"
 		s.Error = c.openErr.Error()
 	}
@@ -45,17 +59,34 @@ func (c *core) sourceStatus() control.Source {
 }
 
 func (c *core) policyStatus() control.Policy {
-	r, file := c.facts.Policy, c.facts.Connector.PolicyFile
-	if r.Err != nil {
-		return control.Policy{File: file, Error: r.Err.Error()}
+	r, file, bad := c.facts.Policy, c.facts.Connector.PolicyFile, c.force.policy.err
+	s := control.Policy{File: file, OK: bad == nil, Exclusions: c.exclusionStatus()}
+	if bad != nil {
+		s.Error = bad.Error()
 	}
-	return control.Policy{File: file, OK: true, Default: r.From != file, MonitorFiles: r.Value.MonitorFiles, MonitorNetwork: r.Value.MonitorNetwork}
+	if r.Known() {
+		s.Default, s.Previous = bad == nil && r.From != file, bad != nil
+		s.MonitorFiles, s.MonitorNetwork = r.Value.MonitorFiles, r.Value.MonitorNetwork
+	}
+	return s
 }
 
-// status is the published status with the counts of this moment. It may be called from any goroutine.
+func (c *core) exclusionStatus() control.Exclusions {
+	all := settings(c.facts, false).Exclusions
+	s := control.Exclusions{File: c.facts.Exclusions.From, Count: len(all.All())}
+	if err := c.force.exclusions.err; err != nil {
+		s.File, s.Error = policy.ExclusionPath, err.Error()
+	}
+	return s
+}
+
+// status is the published status with the counts and the load of this moment. It may be called from any goroutine.
 func (c *core) status() *control.Status {
 	s := *c.published.Load()
-	s.Source.Loss = c.loss()
+	c.count(&s.Source)
+	if load := c.load.Load(); s.Load != nil && load != nil {
+		s.Load = loadOf(*load)
+	}
 	var err error
 	if s.Log.Dropped, err = c.sink.dropped(); err != nil {
 		s.Log.Error = err.Error()
@@ -63,25 +94,65 @@ func (c *core) status() *control.Status {
 	return &s
 }
 
-func (c *core) loss() control.Loss {
+// count fills in what was counted until this moment.
+func (c *core) count(s *control.Source) {
 	c.pastMu.Lock()
 	total, f := c.past, c.live.Load()
 	c.pastMu.Unlock()
 	if f == nil {
-		return control.NewLoss(total.Handled, total.Lost)
+		s.Loss = lossOf(total)
+		return
 	}
-	now, err := f.source.Loss()
-	loss := control.NewLoss(total.Handled+now.Handled, total.Lost+now.Lost)
+	now, err := c.countsOf(f.source)
+	s.Loss = lossOf(total.Plus(now))
 	if err != nil {
-		loss.Error = err.Error()
+		s.Loss.Error = err.Error()
 	}
-	return loss
+	s.QueueBytes, s.QueueSize = now.QueueBytes, now.QueueSize
+	for k, n := range now.Kinds {
+		if n != (monitor.Count{}) {
+			s.Kinds = append(s.Kinds, control.KindCount{
+				Kind: monitor.Kind(k).String(), Handled: n.Handled, Excluded: n.Excluded, Merged: n.Merged, Shed: n.Shed, Lost: n.Lost(),
+			})
+		}
+	}
+}
+
+// countPatience is how long a status waits for the counts of a source, which may be attaching programs at the moment.
+const countPatience = time.Second
+
+var errCounting = errors.New("the event source is busy and has not told its counts")
+
+func (c *core) countsOf(source monitor.Source) (monitor.Counts, error) {
+	type answer struct {
+		counts monitor.Counts
+		err    error
+	}
+	told := make(chan answer, 1)
+	go func() {
+		counts, err := source.Counts()
+		told <- answer{counts, err}
+	}()
+	select {
+	case a := <-told:
+		return a.counts, a.err
+	case <-c.After(countPatience):
+		return monitor.Counts{}, errCounting
+	}
+}
+
+func lossOf(counts monitor.Counts) control.Loss {
+	total := counts.Total()
+	return control.NewLoss(total.Handled, total.Lost())
 }
 
 // handle answers the control socket.
 func (c *core) handle(ctx context.Context, req control.Request) control.Answer {
 	if req.Verb == control.ReadStatus {
 		return control.Answer{Status: c.status()}
+	}
+	if req.Verb == control.ReadTop {
+		return control.Answer{Top: c.busiest(req.Root)}
 	}
 	r := request{req.Verb, make(chan struct{})}
 	select {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // watch listens for changes of the host until ctx ends. What cannot be watched is seen by the periodic evaluation, a minute late at most.
@@ -46,7 +47,7 @@ func (c *core) follow() {
 
 // pathsOf lists the files and directories that the facts were read from and that others change.
 func pathsOf(f *health.Facts) []string {
-	paths := []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/nsswitch.conf", "/etc/selinux/config", f.Connector.PolicyFile}
+	paths := []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/nsswitch.conf", "/etc/selinux/config", f.Connector.PolicyFile, policy.ExclusionPath}
 	for _, d := range f.Connector.Directories {
 		paths = append(paths, d.Path)
 	}

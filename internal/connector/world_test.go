@@ -21,12 +21,15 @@ import (
 type world struct {
 	mu sync.Mutex
 
-	denied    bool // fault 19 is there
-	unknown   bool // nobody can tell whether it is
-	monitored bool // the policy has a monitoring switch on
-	blind     int  // so many sources, from now on, deliver no events
-	openErr   error
-	logErr    error
+	denied     bool // fault 19 is there
+	unknown    bool // nobody can tell whether it is
+	monitored  bool // the policy has a monitoring switch on
+	exclusions host.Reading[policy.Exclusions]
+	detached   monitor.Kinds // no events of these come
+	blind      int           // so many sources, from now on, deliver no events
+	openErr    error         // of the full source
+	fallback   bool          // there is a degraded source
+	logErr     error
 
 	evaluations int
 	opened      []*recordedSource
@@ -66,6 +69,7 @@ func (w *world) gather(context.Context) *health.Facts {
 	f := &health.Facts{Connector: host.Connectors[0], Found: true}
 	f.Host.Kernel = host.Read(host.Kernel{Release: "6.1.0-test"}, "recorded")
 	f.Policy = host.Read(policy.Policy{MonitorFiles: w.monitored}, policy.Path)
+	f.Exclusions = w.exclusions
 	return f
 }
 
@@ -89,40 +93,77 @@ func (w *world) choose(f *health.Facts) monitor.Choice {
 	return monitor.Choose(monitor.Inputs{
 		Wanted: f.Policy.Value.MonitorFiles,
 		BPF:    monitor.Support{Known: true, Yes: !w.denied, Reason: "fault 19"},
+		// Where it is known to be impossible it is not chosen.
+		Degraded: monitor.Support{Known: true, Yes: w.fallback, Reason: "no fanotify"},
 	})
 }
 
-func (w *world) open(context.Context, monitor.SourceName) (monitor.Source, error) {
+func (w *world) open(_ context.Context, name monitor.SourceName, s monitor.Settings) (monitor.Source, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.openErr != nil {
+	switch {
+	case name == monitor.Degraded && !w.fallback:
+		return nil, errNoFallback
+	case name != monitor.Degraded && w.openErr != nil:
 		return nil, w.openErr
 	}
-	s := &recordedSource{blind: w.blind > 0, events: make(chan *monitor.Event), closed: make(chan struct{}), fail: make(chan error, 1)}
-	if s.blind {
+	source := &recordedSource{name: name, blind: w.blind > 0, events: make(chan *monitor.Event), closed: make(chan struct{}), fail: make(chan error, 1)}
+	if source.blind {
 		w.blind--
 	}
-	w.opened = append(w.opened, s)
-	return s, nil
+	source.settings = []monitor.Settings{s}
+	w.opened = append(w.opened, source)
+	return source, nil
 }
 
-// child is the canary's process: its exec is seen by the source that is open.
-func (w *world) child(ctx context.Context, token string) (int, error) {
-	s := read(w, func(w *world) *recordedSource { return w.opened[len(w.opened)-1] })
-	const pid = 4711
-	s.deliver(ctx, &monitor.Event{Kind: monitor.Exec, Args: []string{"ampdaemon", "canary", token}, Process: monitor.Process{PID: pid, PPID: uint32(os.Getpid())}})
-	return pid, nil
+// recordedChild is the canary's process: what it does is seen by the source that is open.
+type recordedChild struct {
+	w     *world
+	ctx   context.Context
+	token string
+}
+
+const (
+	childPID     = 4711
+	canaryEvents = 13 // of one canary
+)
+
+func (w *world) child(ctx context.Context, token string) (Child, error) {
+	c := recordedChild{w, ctx, token}
+	c.does(monitor.Event{Kind: monitor.Exec, Args: []string{"ampdaemon", "canary", token, canaryDirectory}})
+	return c, nil
+}
+
+func (c recordedChild) does(e monitor.Event) {
+	s := read(c.w, func(w *world) *recordedSource { return w.opened[len(w.opened)-1] })
+	e.Process = &monitor.Process{PID: childPID, PPID: uint32(os.Getpid())}
+	s.deliver(c.ctx, &e)
+}
+
+func (c recordedChild) PID() int { return childPID }
+func (c recordedChild) End()     {}
+
+func (c recordedChild) Act() (monitor.Kinds, uint16, error) {
+	for k := range (canaryKinds &^ monitor.KindsOf(monitor.Exec)).All {
+		if !read(c.w, func(w *world) bool { return w.detached.Has(k) }) {
+			c.does(monitor.Event{Kind: k, File: monitor.File{Path: "/x/" + canaryPrefix + c.token}})
+		}
+	}
+	return canaryKinds, 4000, nil
 }
 
 // recordedSource delivers what the test tells it to.
 type recordedSource struct {
-	blind   bool
-	events  chan *monitor.Event
-	closed  chan struct{}
-	once    sync.Once
-	fail    chan error
-	mu      sync.Mutex
-	handled uint64
+	name     monitor.SourceName
+	blind    bool
+	events   chan *monitor.Event
+	closed   chan struct{}
+	once     sync.Once
+	fail     chan error
+	mu       sync.Mutex
+	handled  uint64
+	settings []monitor.Settings // that it was told, one after another
+	activity []monitor.Activity
 }
 
 func (s *recordedSource) deliver(ctx context.Context, e *monitor.Event) {
@@ -136,7 +177,7 @@ func (s *recordedSource) deliver(ctx context.Context, e *monitor.Event) {
 	}
 }
 
-func (s *recordedSource) Name() monitor.SourceName { return monitor.EBPFKernelBTF }
+func (s *recordedSource) Name() monitor.SourceName { return s.name }
 
 func (s *recordedSource) Run(ctx context.Context, handle func(*monitor.Event)) error {
 	for {
@@ -156,10 +197,52 @@ func (s *recordedSource) Run(ctx context.Context, handle func(*monitor.Event)) e
 	}
 }
 
-func (s *recordedSource) Loss() (monitor.Loss, error) {
+func (s *recordedSource) Counts() (monitor.Counts, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return monitor.Loss{Handled: s.handled, Lost: 1}, nil
+	var c monitor.Counts
+	c.Kinds[monitor.Exec] = monitor.Count{Handled: s.handled, Full: 1}
+	return c, nil
+}
+
+func (s *recordedSource) Sees() monitor.Kinds { return canaryKinds }
+func (s *recordedSource) Hooks() string       { return "recorded" }
+
+// Set keeps what it was told, first by Open.
+func (s *recordedSource) Set(settings monitor.Settings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings = append(s.settings, settings)
+	return nil
+}
+
+func (s *recordedSource) told() []monitor.Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.settings)
+}
+
+func (s *recordedSource) BlindSpots() []monitor.BlindSpot { return nil }
+
+func (s *recordedSource) Activity() ([]monitor.Activity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.activity), nil
+}
+
+// did adds to what a process has done.
+func (s *recordedSource) did(a monitor.Activity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.activity {
+		if s.activity[i].PID == a.PID {
+			for k, n := range a.Kinds {
+				s.activity[i].Kinds[k] += n
+			}
+			return
+		}
+	}
+	s.activity = append(s.activity, a)
 }
 
 func (s *recordedSource) Close() error {
@@ -183,8 +266,9 @@ func (l recordedLog) Append(*monitor.Event) error {
 	l.w.set(func(w *world) { w.logged++ })
 	return nil
 }
-func (recordedLog) Dropped() uint64 { return 0 }
-func (recordedLog) Close() error    { return nil }
+func (recordedLog) Dropped() uint64    { return 0 }
+func (recordedLog) SetCap(int64) error { return nil }
+func (recordedLog) Close() error       { return nil }
 
 // config is a connector on a recorded host, with its files in a folder of the test.
 func (w *world) config(t *testing.T) Config {
@@ -192,7 +276,7 @@ func (w *world) config(t *testing.T) Config {
 	return Config{
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"),
-		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, RunChild: w.child,
+		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, StartChild: w.child,
 		OpenLog: func(string, int64) (EventLog, error) {
 			return recordedLog{w}, read(w, func(w *world) error { return w.logErr })
 		},
@@ -204,5 +288,7 @@ func (w *world) config(t *testing.T) Config {
 		Notify:      func(state string) { w.set(func(w *world) { w.told = append(w.told, state) }) },
 	}.withDefaults()
 }
+
+var errNoFallback = errors.New("no fanotify")
 
 var errRefused = errors.New("operation not permitted")

@@ -51,5 +51,8 @@ func exchange(conn net.Conn, req Request) (Answer, error) {
 	if a.Code != "" {
 		return a, fmt.Errorf("%w: %s", codes[a.Code], a.Error)
 	}
+	if missing := req.Verb == ReadTop && a.Top == nil || req.Verb != ReadTop && a.Status == nil; missing {
+		return Answer{}, fmt.Errorf("%s: answer: it has nothing of what %s asks for", conn.RemoteAddr(), req.Verb)
+	}
 	return a, nil
 }

@@ -45,13 +45,22 @@ func serve(t *testing.T, s *Server) (socket string) {
 }
 
 func echo(_ context.Context, req Request) Answer {
+	if req.Verb == ReadTop {
+		return Answer{Top: &Top{Source: string(req.Verb), Private: !req.Root}}
+	}
 	return Answer{Status: &Status{Running: true, Version: string(req.Verb)}}
 }
 
 func TestAskAndAnswer(t *testing.T) {
 	socket := serve(t, &Server{Handle: echo})
 	for verb := range verbs {
-		a, err := Ask(t.Context(), socket, Request{verb})
+		a, err := Ask(t.Context(), socket, Request{Verb: verb})
+		if verb == ReadTop {
+			if err != nil || a.Top.Source != string(verb) || a.Top.Private != (os.Geteuid() != 0) {
+				t.Errorf("%s: %+v, %v", verb, a.Top, err)
+			}
+			continue
+		}
 		if err != nil || a.Status.Version != string(verb) {
 			t.Errorf("%s: %+v, %v", verb, a, err)
 		}
@@ -74,7 +83,7 @@ func TestNobodyListens(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	l.Close()
 	for _, socket := range []string{filepath.Join(dir, "none.sock"), dead} {
-		if _, err := Ask(t.Context(), socket, Request{ReadStatus}); !errors.Is(err, ErrNotRunning) {
+		if _, err := Ask(t.Context(), socket, Request{Verb: ReadStatus}); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("%s: %v, expected ErrNotRunning", socket, err)
 		}
 	}
@@ -149,12 +158,12 @@ func TestConnectionsAreLimited(t *testing.T) {
 	results := make(chan error, 2)
 	for range 2 {
 		go func() {
-			_, err := Ask(t.Context(), socket, Request{ReadStatus})
+			_, err := Ask(t.Context(), socket, Request{Verb: ReadStatus})
 			results <- err
 		}()
 		<-entered
 	}
-	if _, err := Ask(t.Context(), socket, Request{ReadStatus}); !errors.Is(err, ErrBusy) {
+	if _, err := Ask(t.Context(), socket, Request{Verb: ReadStatus}); !errors.Is(err, ErrBusy) {
 		t.Errorf("third: %v, expected ErrBusy", err)
 	}
 	close(leave)
@@ -170,12 +179,12 @@ func TestWorkHasADeadlineAndTheClientToo(t *testing.T) {
 		<-ctx.Done()
 		return Answer{Code: Incomplete, Error: ctx.Err().Error()}
 	}})
-	if _, err := Ask(t.Context(), socket, Request{Evaluate}); !errors.Is(err, ErrIncomplete) {
+	if _, err := Ask(t.Context(), socket, Request{Verb: Evaluate}); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("%v, expected ErrIncomplete", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := Ask(ctx, socket, Request{Evaluate}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Ask(ctx, socket, Request{Verb: Evaluate}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, expected the client's deadline", err)
 	}
 }
@@ -186,11 +195,11 @@ func TestAskAsOther(t *testing.T) {
 	if socket == "" {
 		t.Skip("not asked by TestOnlyRootMayEvaluate")
 	}
-	if _, err := Ask(t.Context(), socket, Request{ReadStatus}); err != nil {
+	if _, err := Ask(t.Context(), socket, Request{Verb: ReadStatus}); err != nil {
 		t.Errorf("status: %v", err)
 	}
 	for _, verb := range []Verb{Evaluate, Reload} {
-		if _, err := Ask(t.Context(), socket, Request{verb}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
+		if _, err := Ask(t.Context(), socket, Request{Verb: verb}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
 			t.Errorf("%s: %v, expected ErrDenied that names the uid", verb, err)
 		}
 	}
@@ -245,7 +254,7 @@ func TestAnswerThatIsTooLongGoesWithoutEvidence(t *testing.T) {
 	socket := serve(t, &Server{Handle: func(context.Context, Request) Answer {
 		return Answer{Status: &Status{Faults: Faults([]fault.Entry{{Finding: f}})}}
 	}})
-	a, err := Ask(t.Context(), socket, Request{ReadStatus})
+	a, err := Ask(t.Context(), socket, Request{Verb: ReadStatus})
 	if err != nil || len(a.Status.Faults) != 1 || a.Status.Faults[0].Reason.EN != "refused" || len(a.Status.Faults[0].Evidence) != 0 {
 		t.Errorf("%+v, %v", a, err)
 	}

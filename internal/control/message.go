@@ -26,12 +26,14 @@ type Verb string
 const (
 	ReadStatus Verb = "status"   // what the daemon knows; evaluates nothing
 	Evaluate   Verb = "evaluate" // read the facts again, judge them, choose the source again; the answer comes when that is done
+	ReadTop    Verb = "top"      // who makes the events; files and peers for root only
 	Reload     Verb = "reload"   // open the logs anew, read the policy again, then as evaluate
 )
 
 // verbs says who may ask what.
 var verbs = map[Verb]struct{ rootOnly bool }{
 	ReadStatus: {rootOnly: false},
+	ReadTop:    {rootOnly: false},
 	Evaluate:   {rootOnly: true},
 	Reload:     {rootOnly: true},
 }
@@ -39,6 +41,7 @@ var verbs = map[Verb]struct{ rootOnly bool }{
 // Request is one line of JSON.
 type Request struct {
 	Verb Verb `json:"verb"`
+	Root bool `json:"-"` // root asks, as the kernel says
 }
 
 // Code tells programs why a request was not answered with a status.
@@ -56,6 +59,7 @@ type Answer struct {
 	Code   Code    `json:"code,omitempty"`  // empty: the request was carried out
 	Error  string  `json:"error,omitempty"` // for a person, in English, when Code is not empty
 	Status *Status `json:"status,omitempty"`
+	Top    *Top    `json:"top,omitempty"` // of ReadTop, and then there is no status
 }
 
 // Errors of Ask, by the code of the answer.
@@ -80,7 +84,7 @@ func decodeRequest(line []byte) (Request, error) {
 		return Request{}, errors.New("expected the end of the line after the request")
 	}
 	if _, ok := verbs[r.Verb]; !ok {
-		return Request{}, fmt.Errorf("verb %.40q: expected status, evaluate or reload", r.Verb)
+		return Request{}, fmt.Errorf("verb %.40q: expected status, top, evaluate or reload", r.Verb)
 	}
 	return r, nil
 }
@@ -91,8 +95,8 @@ func decodeAnswer(line []byte) (Answer, error) {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return Answer{}, err
 	}
-	if a.Code == "" && a.Status == nil {
-		return Answer{}, errors.New("neither a status nor an error")
+	if a.Code == "" && a.Status == nil && a.Top == nil {
+		return Answer{}, errors.New("neither what was asked for nor an error")
 	}
 	if _, ok := codes[a.Code]; a.Code != "" && !ok {
 		return a, fmt.Errorf("unknown code %.40q: %s", a.Code, a.Error)

@@ -13,13 +13,13 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 )
 
-// schema checks values by the part of JSON Schema that docs/status.schema.json uses. A keyword that it does not know is an error, so
+// schema checks values by the part of JSON Schema that the schemas in docs/ use. A keyword that it does not know is an error, so
 // that nothing in the file goes unchecked.
 type schema struct{ root map[string]any }
 
-func loadSchema(t *testing.T) schema {
+func loadSchema(t *testing.T, name string) schema {
 	t.Helper()
-	b, err := os.ReadFile("../../docs/status.schema.json")
+	b, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func checkType(at, want string, v any) error {
 }
 
 func TestStatusFollowsItsSchema(t *testing.T) {
-	s := loadSchema(t)
+	s := loadSchema(t, "status.schema.json")
 	refused := *example()
 	refused.Mode, refused.Source = NoMode, Source{Name: "none", Reason: "x", Error: "y", Loss: Loss{Error: "z"}}
 	refused.Policy = Policy{File: "p", Error: "p:1: bad"}
@@ -129,7 +129,7 @@ func TestStatusFollowsItsSchema(t *testing.T) {
 }
 
 func TestSchemaRefusesWhatIsWrong(t *testing.T) {
-	s := loadSchema(t)
+	s := loadSchema(t, "status.schema.json")
 	for _, text := range []string{`{}`, `{"running":1}`, `{"mode":"fine"}`, `{"extra":true}`, `{"faults":[{"id":"19"}]}`, `{"started":"yesterday"}`} {
 		var v any
 		json.Unmarshal([]byte(text), &v)

@@ -103,10 +103,11 @@ func (s *Server) answer(ctx context.Context, conn *net.UnixConn, from peer) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, orDefault(s.Work, defaultWork))
 	defer cancel()
+	req.Root = from.uid == 0
 	s.send(conn, s.Handle(ctx, req))
 }
 
-// send writes an answer. One that is too long, which a host's texts could bring about, goes without its evidence.
+// send writes an answer. One that is too long, which a host's texts could bring about, goes without its evidence, or with shorter lists.
 func (s *Server) send(conn *net.UnixConn, a Answer) {
 	line, err := encodeAnswer(a)
 	if err != nil {
@@ -126,6 +127,12 @@ func encodeAnswer(a Answer) ([]byte, error) {
 	}
 	if len(line) >= MaxAnswer && a.Status != nil {
 		if line, err = json.Marshal(Answer{Code: a.Code, Error: a.Error, Status: a.Status.withoutEvidence()}); err != nil {
+			return nil, err
+		}
+	}
+	for len(line) >= MaxAnswer && a.Top != nil && a.Top.listed() {
+		a.Top = a.Top.shorter()
+		if line, err = json.Marshal(a); err != nil {
 			return nil, err
 		}
 	}

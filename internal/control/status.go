@@ -27,6 +27,7 @@ type Status struct {
 
 	Mode   Mode    `json:"mode"`
 	Source Source  `json:"source"`
+	Load   *Load   `json:"load,omitempty"`   // absent: nothing was measured yet
 	Canary *Canary `json:"canary,omitempty"` // absent: none was sent yet, or there is no source to send one to
 	Scan   Scan    `json:"scan"`
 	Policy Policy  `json:"policy"`
@@ -38,10 +39,28 @@ type Status struct {
 // Source is the event source in use.
 type Source struct {
 	Name   string    `json:"name"`             // of monitor.SourceName
+	Chosen string    `json:"chosen,omitempty"` // the one that fits the host; another one stands in for it after an error
+	Hooks  string    `json:"hooks,omitempty"`  // how it is attached
 	Reason string    `json:"reason,omitempty"` // why this one was chosen, or why nothing is monitored
 	Since  time.Time `json:"since,omitzero"`
 	Error  string    `json:"error,omitempty"` // of the last attempt to open or to run the source that was chosen
 	Loss   Loss      `json:"loss"`
+
+	Kinds      []KindCount  `json:"kinds,omitempty"`       // what became of the events, since the source was opened; only kinds that came
+	QueueBytes uint64       `json:"queue_bytes,omitempty"` // events that wait for the daemon now
+	QueueSize  uint64       `json:"queue_size,omitempty"`
+	Reduced    bool         `json:"reduced,omitempty"`     // only the critical kinds are asked for at the moment
+	BlindSpots []fault.Text `json:"blind_spots,omitempty"` // what this source cannot see, as it is attached here
+}
+
+// KindCount is what became of the events of one kind. Produced are their sum.
+type KindCount struct {
+	Kind     string `json:"kind"`
+	Handled  uint64 `json:"handled"`
+	Excluded uint64 `json:"excluded"`
+	Merged   uint64 `json:"merged"`
+	Shed     uint64 `json:"shed"`
+	Lost     uint64 `json:"lost"`
 }
 
 // Loss counts events since the daemon started, over all sources that it had.
@@ -61,11 +80,14 @@ func NewLoss(handled, lost uint64) Loss {
 	return l
 }
 
-// Canary is the last event that the daemon caused in order to see it arrive.
+// Canary is what the daemon last did in order to see it arrive: one thing of each kind.
 type Canary struct {
-	Time         time.Time `json:"time"` // when it was caused
-	OK           bool      `json:"ok"`   // it arrived, with the right process
+	Time         time.Time `json:"time"`              // when it was caused
+	OK           bool      `json:"ok"`                // all of it arrived, with the right process
+	Skipped      bool      `json:"skipped,omitempty"` // it was not sent or could not act, so that nothing follows from it
 	Detail       string    `json:"detail"`
+	Seen         []string  `json:"seen,omitempty"`         // kinds of events that arrived
+	Missing      []string  `json:"missing,omitempty"`      // kinds that did not
 	Milliseconds float64   `json:"milliseconds,omitempty"` // from cause to arrival
 }
 
@@ -85,10 +107,20 @@ func NoScan() Scan {
 type Policy struct {
 	File           string `json:"file,omitempty"`
 	OK             bool   `json:"ok"`
-	Default        bool   `json:"default"`         // there is no such file, and the default policy is in force
-	Error          string `json:"error,omitempty"` // file and line, why it could not be taken
+	Default        bool   `json:"default"`            // there is no such file, and the default policy is in force
+	Previous       bool   `json:"previous,omitempty"` // the file is not OK, and the policy before is in force
+	Error          string `json:"error,omitempty"`    // file and line, why it could not be taken
 	MonitorFiles   bool   `json:"monitor_files"`
 	MonitorNetwork bool   `json:"monitor_network"`
+
+	Exclusions Exclusions `json:"exclusions"`
+}
+
+// Exclusions are those of this host, beside the policy's own.
+type Exclusions struct {
+	File  string `json:"file,omitempty"`
+	Count int    `json:"count"`           // in force, the policy's own among them
+	Error string `json:"error,omitempty"` // file and line, why it could not be taken; those before are in force
 }
 
 // Ledger is the state of the fault ledger's file.

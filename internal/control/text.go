@@ -86,7 +86,21 @@ func (t Text) more(s Status) []line {
 	if s.Log.Error != "" {
 		log += ": " + s.Log.Error
 	}
-	return []line{{"event log", log}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
+	lines := []line{{"event log", log}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
+	if l := s.Load; l != nil {
+		lines = append(lines, line{"load", t.sprintf("load state", t.word("level "+l.Level), l.Produced, l.Handled, l.Shed, l.Lost)})
+		lines = append(lines, line{"limits", t.sprintf("load limits", 100*l.Limits.Queue, l.Limits.Sustained, 100*l.Limits.Loss, l.Limits.Losing, l.Limits.Persist)})
+	}
+	if s.Source.QueueSize > 0 {
+		lines = append(lines, line{"queue", t.sprintf("queue state", s.Source.QueueBytes, s.Source.QueueSize)})
+	}
+	for _, k := range s.Source.Kinds {
+		lines = append(lines, line{"kind", t.sprintf("kind count", k.Kind, k.Handled, k.Excluded, k.Merged, k.Shed, k.Lost)})
+	}
+	for _, spot := range s.Source.BlindSpots {
+		lines = append(lines, line{"blind spot", spot.In(t.Language)})
+	}
+	return lines
 }
 
 func (t Text) running(s Status) string {
@@ -114,14 +128,24 @@ func (t Text) policy(p Policy) string {
 	switch {
 	case p.File == "":
 		return t.word("not known")
-	case !p.OK:
+	case !p.OK && !p.Previous:
 		return t.sprintf("policy bad", p.Error)
 	}
 	file := p.File
 	if p.Default {
 		file = t.sprintf("policy default", p.File)
 	}
-	return t.sprintf("policy sound", file, t.onOff(p.MonitorFiles), t.onOff(p.MonitorNetwork))
+	text := t.sprintf("policy sound", file, t.onOff(p.MonitorFiles), t.onOff(p.MonitorNetwork))
+	if p.Exclusions.Count > 0 {
+		text += t.sprintf("exclusions", p.Exclusions.Count)
+	}
+	if p.Previous {
+		text = t.sprintf("policy previous", p.Error, text)
+	}
+	if p.Exclusions.Error != "" {
+		text += t.sprintf("exclusions bad", p.Exclusions.Error)
+	}
+	return text
 }
 
 func (t Text) onOff(on bool) string {
@@ -139,13 +163,23 @@ func (t Text) source(s Source) string {
 	if s.Name == "none" {
 		return t.sprintf("source none", reason)
 	}
-	return t.sprintf("source since", s.Name, t.time(s.Since), reason)
+	name := s.Name
+	if s.Hooks != "" {
+		name += " (" + s.Hooks + ")"
+	}
+	text := t.sprintf("source since", name, t.time(s.Since), reason)
+	if s.Reduced {
+		text += t.word("source reduced")
+	}
+	return text
 }
 
 func (t Text) canary(c *Canary) string {
 	switch {
 	case c == nil:
 		return t.word("canary none")
+	case c.Skipped:
+		return t.sprintf("canary skipped", t.time(c.Time), c.Detail)
 	case c.OK:
 		return t.sprintf("canary ok", t.time(c.Time), c.Detail)
 	}
@@ -233,6 +267,7 @@ func (t Text) advice(b *bytes.Buffer, f Fault) {
 
 func (t Text) evidence(b *bytes.Buffer, evidence []fault.Evidence) {
 	for _, e := range evidence {
+		e = e.In(t.Language)
 		text := t.sprintf("evidence", printable(e.What), printable(e.Read), printable(e.From))
 		if e.Expected != "" {
 			text += t.sprintf("expected", printable(e.Expected))

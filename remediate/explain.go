@@ -1,7 +1,6 @@
 package remediate
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 // Explain tells what a fault is, how it is detected and what the remedy does. It looks at no host.
 func (t *Tool) Explain(id fault.ID) int {
 	if t.JSON {
-		return t.usage(errors.New("explain has no JSON output"))
+		return t.usage(errExplainJSON.wrong())
 	}
 	entry, _ := fault.Lookup(id)
 	fmt.Fprintf(t.Stdout, "ID %d (%s): %s\n", id, t.text(severities[entry.Severity]), entry.Name.In(t.Language))

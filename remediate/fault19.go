@@ -45,21 +45,21 @@ func planPolicy(f *health.Facts, _ fault.Finding) []installer.Item {
 	return thenLook(f, installer.PolicyModuleItems(f))
 }
 
-// PolicySource is the module's source in CIL for the domain that the service runs in, behind comments that say what to do with it: the
-// whole is a file that semodule takes.
-func PolicySource(f *health.Facts) (string, error) {
+// PolicySource is the module's source in CIL for the domain that the service runs in, behind comments that say in a language what to do
+// with it: the whole is a file that semodule takes.
+func PolicySource(f *health.Facts, l fault.Language) (string, error) {
 	domains := f.SELinux.Domains()
 	cil, err := selinux.ModuleCIL(domains, f.SELinux.Needs)
 	domain := strings.Join(domains, ", ")
 	if err != nil {
-		return "", fmt.Errorf("policy module %s for %s: %w", f.Connector.Module, domain, err)
+		return "", errPolicySource.wrong(f.Connector.Module, domain, err)
 	}
 	name := f.Connector.Module
 	if f.SELinux.Store.Value.Shadow != 0 {
 		name = selinux.BesideName // the module of higher priority is an admin's and stays; allow rules add up
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "; %s for the domain %s. Save as %s.cil, then:\n", name, domain, name)
+	fmt.Fprintf(&b, "; %s\n", msgPolicy.with(name, domain).In(l))
 	for _, command := range policyCommands(f, name) {
 		fmt.Fprintf(&b, ";   %s\n", command)
 	}

@@ -19,8 +19,10 @@ type hands struct {
 	Plan     func(*health.Facts, fault.Finding) (installer.Plan, error)
 	Run      func(context.Context, *installer.Host, installer.Plan, installer.Options) ([]installer.Result, error)
 	Lock     func(context.Context, *installer.Host, time.Duration) (release func() error, err error)
-	Recover  func(context.Context, *installer.Host) ([]string, error)
+	Recover  func(context.Context, *installer.Host) ([]fault.Text, error)
 	Evaluate func(context.Context) error
+	Busiest  func(context.Context) (*control.Top, error)
+	Owner    func(ctx context.Context, path string) host.Reading[host.PackageOwner]
 	Log      func() (*slog.Logger, func() error)
 }
 
@@ -64,7 +66,7 @@ func (h hands) lock(ctx context.Context, target *installer.Host, wait time.Durat
 	return l.Release, nil
 }
 
-func (h hands) recover(ctx context.Context, target *installer.Host) ([]string, error) {
+func (h hands) recover(ctx context.Context, target *installer.Host) ([]fault.Text, error) {
 	if h.Recover != nil {
 		return h.Recover(ctx, target)
 	}
@@ -78,6 +80,23 @@ func (h hands) evaluate(ctx context.Context) error {
 	}
 	_, err := control.Ask(ctx, control.Socket, control.Request{Verb: control.Evaluate})
 	return err
+}
+
+// busiest asks the running connector who makes the events.
+func (h hands) busiest(ctx context.Context) (*control.Top, error) {
+	if h.Busiest != nil {
+		return h.Busiest(ctx)
+	}
+	a, err := control.Ask(ctx, control.Socket, control.Request{Verb: control.ReadTop})
+	return a.Top, err
+}
+
+// owner asks which package has a file.
+func (h hands) owner(ctx context.Context, path string) host.Reading[host.PackageOwner] {
+	if h.Owner != nil {
+		return h.Owner(ctx, path)
+	}
+	return host.FindPackageOwner(ctx, host.At("/"), path)
 }
 
 func (h hands) log() (*slog.Logger, func() error) {

@@ -13,6 +13,10 @@ import (
 // logPath is where the commands that a remedy runs are logged with their output.
 const logPath = "/var/log/cisco/amp-remediate.log"
 
+// logCap is the size, in bytes, from which on the log begins anew. It rotates itself, since the tool comes to hosts whose logrotate does not
+// know of it.
+const logCap = 4 << 20
+
 // openLog opens the log for appending. Where its directory is missing, or others than root may write to it (which is what fault 5 can
 // be about), nothing is logged: a file in it could be a link that somebody else laid.
 func openLog(r host.Root, name string) (*slog.Logger, func() error) {
@@ -22,7 +26,13 @@ func openLog(r host.Root, name string) (*slog.Logger, func() error) {
 	if err != nil || !rootsOwn(dir) {
 		return discard, none
 	}
-	f, err := os.OpenFile(filepath.Join(dir, filepath.Base(name)), os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
+	path := filepath.Join(dir, filepath.Base(name))
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() >= logCap {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return discard, none
+		}
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return discard, none
 	}

@@ -48,3 +48,34 @@ func TestOpenLog(t *testing.T) {
 		}
 	}
 }
+
+func TestLogBeginsAnew(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: only a directory of root is logged to")
+	}
+	root := t.TempDir()
+	path := filepath.Join(root, logPath)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		size  int
+		moved bool
+	}{{logCap - 1, false}, {logCap, true}, {logCap, true}} {
+		if err := os.WriteFile(path, make([]byte, tt.size), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		log, done := openLog(host.At(root), logPath)
+		log.Info("ran", "command", "semodule")
+		if err := done(); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.Stat(path + ".1")
+		if (err == nil) != tt.moved || tt.moved && before.Size() != logCap {
+			t.Errorf("%d bytes: the log before is %v (%v)", tt.size, before, err)
+		}
+		if now, err := os.Stat(path); err != nil || (now.Size() < logCap) != tt.moved {
+			t.Errorf("%d bytes: the log is %v (%v)", tt.size, now, err)
+		}
+	}
+}

@@ -1,32 +1,15 @@
 package remediate
 
-import (
-	"fmt"
-
-	"github.com/ampconnector/amp/internal/fault"
-)
+import "github.com/ampconnector/amp/internal/fault"
 
 // message is a sentence of the tool with verbs of package fmt.
 type message fault.Text
 
 // with fills in the verbs, texts in the language of the sentence.
-func (m message) with(args ...any) fault.Text {
-	return fault.Text{EN: m.in(fault.English, args), JA: m.in(fault.Japanese, args)}
-}
+func (m message) with(args ...any) fault.Text { return fault.Text(m).With(args...) }
 
-func (m message) in(l fault.Language, args []any) string {
-	filled := make([]any, len(args))
-	for i, arg := range args {
-		if t, ok := arg.(fault.Text); ok {
-			arg = t.In(l)
-		}
-		filled[i] = arg
-	}
-	return fmt.Sprintf(fault.Text(m).In(l), filled...)
-}
-
-// both is a text that has no translation: an error.
-func both(s string) fault.Text { return fault.Text{EN: s, JA: s} }
+// wrong is the sentence as an error; see fault.Errorf.
+func (m message) wrong(args ...any) error { return fault.Errorf(fault.Text(m), args...) }
 
 // The last word on a fault.
 var (
@@ -46,6 +29,23 @@ var (
 	msgDeclined         = message{"Fault %d is still there. Nothing was changed.", "フォールト %d はまだ解消していません。何も変更していません。"}
 	msgLocked           = message{"Fault %d is still there. Another program is changing this host: nothing was changed.", "フォールト %d はまだ解消していません。別のプログラムがこのホストを変更中のため、何も変更していません。"}
 	msgInterrupted      = message{"Fault %d is still there: interrupted. Finished steps stay, and the next run carries on.", "フォールト %d はまだ解消していません。中断されました。完了した手順は維持され、次回の実行で続行します。"}
+)
+
+// The last word where exclusions were asked for.
+var (
+	msgExcludedGone   = message{"The exclusions are as asked. Fault %d is gone: %s.", "除外設定は指定どおりです。フォールト %d は解消しました: %s。"}
+	msgExcludedAbsent = message{"The exclusions are as asked. Fault %d is not there: %s.", "除外設定は指定どおりです。フォールト %d は発生していません: %s。"}
+	msgExcludedWaits  = message{
+		"The exclusions are as asked. Fault %d is still there: it clears by itself once events have come slowly enough for a while, at the earliest %s after monitoring was reduced and %s after it became calm. See: ampcli status. Now: %s.",
+		"除外設定は指定どおりです。フォールト %d はまだ解消していません。イベントの頻度が十分に下がった状態が続けば自動的に解消します (早くて監視の縮小から %s 後、かつ沈静化から %s 後)。確認: ampcli status。現在: %s。",
+	}
+	msgExcludedUnknown = message{"The exclusions are as asked. Whether fault %d is there is not known: %s.", "除外設定は指定どおりです。フォールト %d の有無は不明です: %s。"}
+	msgExclusionDryRun = message{"This was a dry run: nothing was changed. Fault %d is not seen.", "ドライランのため何も変更していません。フォールト %d は検出されていません。"}
+	msgExclusionKept   = message{"Nothing was changed. Fault %d is not seen.", "何も変更していません。フォールト %d は検出されていません。"}
+	msgExclusionRoot   = message{"Changes need root: run this as root. Nothing was changed. Fault %d is not seen.", "変更には root 権限が必要です。root で実行してください。何も変更していません。フォールト %d は検出されていません。"}
+	msgExclusionAsk    = message{"Nobody can be asked, since the input is not a terminal: give --yes to apply the plan, or --dry-run to see it. Nothing was changed. Fault %d is not seen.", "入力が端末ではないため確認できません。計画を適用するには --yes、表示のみの場合は --dry-run を指定してください。何も変更していません。フォールト %d は検出されていません。"}
+	msgExclusionLocked = message{"Another program is changing this host: nothing was changed. Fault %d is not seen.", "別のプログラムがこのホストを変更中のため、何も変更していません。フォールト %d は検出されていません。"}
+	msgExclusionImage  = message{"An image is only inspected: nothing was changed. Whether fault %d is there, only the running host can tell.", "イメージは検査のみ行います。何も変更していません。フォールト %d の有無は稼働中のホストでのみ判定できます。"}
 )
 
 // What is said on the way.
@@ -69,7 +69,33 @@ var (
 	msgRemedy    = message{"What the remedy does", "修復の内容"}
 	msgCommands  = message{"What a person could type", "手動で実行する場合のコマンド"}
 	msgUnbuilt   = message{"This version neither judges this fault nor mends it.", "このバージョンでは、このフォールトの判定も修復も行いません。"}
+	msgPolicy    = message{"%[1]s for the domain %[2]s. Save as %[1]s.cil, then:", "ドメイン %[2]s 用の %[1]s。%[1]s.cil として保存し、次のコマンドを実行してください:"}
 	msgMeaning   = message{"What it is", "概要"}
+)
+
+// What is wrong with a command line, or with what it names.
+var (
+	errNotANumber   = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
+	errNoSuchFault  = message{"there is no fault %d: known are %s", "フォールト %d は存在しません。有効な番号は %s です"}
+	errNoRoot       = message{"--root %s: there is no such directory", "--root %s: ディレクトリが存在しません"}
+	errRootIsNone   = message{"--root %s: expected a directory", "--root %s: ディレクトリを指定してください"}
+	errRoot         = message{"--root %s: %v", "--root %s: ディレクトリを確認できません: %v"}
+	errKernel       = message{"%v", "対象のカーネルを特定できません: %v"}
+	errOtherKernel  = message{"--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root", "--kernel は動作中でないカーネルを判定するためのもので、修復は動作中のホストを変更します。check、--dry-run または --root とともに使用してください"}
+	errExplainJSON  = message{"explain has no JSON output", "explain は JSON 出力に対応していません"}
+	errPolicyAlone  = message{"--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy", "--print-policy はフォールト 19 のみに指定できます: amp-remediate 19 --print-policy"}
+	errPolicyJSON   = message{"--print-policy prints the module's source and has no JSON output", "--print-policy はモジュールのソースを出力するもので、JSON 出力に対応していません"}
+	errPolicySource = message{"policy module %s for %s: %v", "%[2]s 用のポリシーモジュール %[1]s を作成できません: %[3]v"}
+	errExcludeAlone = message{"--exclude, --include and --children stand with fault 18 alone: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます: amp-remediate 18 --exclude FILE"}
+	errChildren     = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
+	errExcludeBoth  = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
+	errExclude      = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}
+	errInclude      = message{"--include: %v", "--include の指定を使用できません: %v"}
+	errNoProgram    = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
+	errNotExcluded  = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
+	errBadFile      = message{"%v", "ファイルの内容を解釈できません: %v"}
+	errEvaluate     = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
+	errNoRemedy     = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
 )
 
 // outcomes are the words for what became of a step, as a person reads them.

@@ -96,13 +96,13 @@ func TestPlanWithoutRemedy(t *testing.T) {
 
 func TestManualLast(t *testing.T) {
 	w := soundWorld()
-	items := manualLast([]installer.Item{{Manual: "reboot"}, w.step("a", nil), {Manual: "buy"}, w.step("b", nil)})
+	items := manualLast([]installer.Item{{Manual: fault.Verbatim("reboot")}, w.step("a", nil), {Manual: fault.Verbatim("buy")}, w.step("b", nil)})
 	var order []string
 	for _, item := range items {
 		if item.Step != nil {
-			order = append(order, item.Step.Title())
+			order = append(order, item.Step.Title().EN)
 		} else {
-			order = append(order, item.Manual)
+			order = append(order, item.Manual.EN)
 		}
 	}
 	if want := []string{"a", "b", "reboot", "buy"}; !slices.Equal(order, want) {
@@ -112,7 +112,7 @@ func TestManualLast(t *testing.T) {
 
 func TestPolicySource(t *testing.T) {
 	f := &soundWorld().facts
-	source, err := PolicySource(f)
+	source, err := PolicySource(f, fault.English)
 	if err != nil || !strings.Contains(source, "(allow unconfined_service_t self (bpf (map_create map_read map_write prog_load prog_run)))") {
 		t.Errorf("%v\n%s", err, source)
 	}
@@ -122,15 +122,15 @@ func TestPolicySource(t *testing.T) {
 		}
 	}
 	f.SELinux.Domain = host.Read("amp_t", "/proc/412/attr/current")
-	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "allow amp_t self") {
+	if source, err = PolicySource(f, fault.English); err != nil || !strings.Contains(source, "allow amp_t self") {
 		t.Errorf("%v\n%s", err, source)
 	}
 	f.SELinux.Store.Value = selinux.Store{State: selinux.ModuleShadowed, Priority: 400, Shadow: 500}
-	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "-i cisco-secure-bpf-allow.cil") {
+	if source, err = PolicySource(f, fault.English); err != nil || !strings.Contains(source, "-i cisco-secure-bpf-allow.cil") {
 		t.Errorf("beside an admin's module: %v\n%s", err, source)
 	}
 	f.SELinux.Store.Value = selinux.Store{State: selinux.ModuleDisabled, Priority: 400}
-	if source, err = PolicySource(f); err != nil || !strings.Contains(source, "semodule -e cisco-secure-bpf\n") {
+	if source, err = PolicySource(f, fault.English); err != nil || !strings.Contains(source, "semodule -e cisco-secure-bpf\n") {
 		t.Errorf("disabled: %v\n%s", err, source)
 	}
 }

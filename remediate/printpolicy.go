@@ -2,7 +2,6 @@ package remediate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -10,15 +9,15 @@ import (
 func (t *Tool) PrintPolicy(ctx context.Context, s Selection) int {
 	switch {
 	case s.All || len(s.IDs) != 1 || s.IDs[0] != 19:
-		return t.usage(errors.New("--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy"))
+		return t.usage(errPolicyAlone.wrong())
 	case t.JSON:
-		return t.usage(errors.New("--print-policy prints the module's source and has no JSON output"))
+		return t.usage(errPolicyJSON.wrong())
 	}
 	f, err := t.gather(ctx)
 	if err != nil {
 		return t.usage(err)
 	}
-	source, err := PolicySource(f)
+	source, err := PolicySource(f, t.Language)
 	if err != nil {
 		return t.usage(err)
 	}

@@ -32,7 +32,7 @@ func (p *progress) begin(n, of int, item installer.Item) {
 	}
 	p.bar = progressbar.NewOptions(-1,
 		progressbar.OptionSetWriter(p.tool.Stderr),
-		progressbar.OptionSetDescription(fmt.Sprintf("[%d/%d] %s", n+1, of, item.Step.Title())),
+		progressbar.OptionSetDescription(fmt.Sprintf("[%d/%d] %s", n+1, of, item.Step.Title().In(p.tool.Language))),
 		progressbar.OptionSpinnerType(14),
 		progressbar.OptionClearOnFinish(),
 	)
@@ -43,7 +43,7 @@ func (p *progress) end(n, of int, r installer.Result) {
 	if r.Item.Step == nil {
 		return
 	}
-	fmt.Fprintf(p.w, "[%d/%d] %s: %s (%s)\n", n+1, of, r.Item.Step.Title(), p.tool.text(outcomes[string(r.Outcome)]), r.Took.Round(time.Millisecond))
+	fmt.Fprintf(p.w, "[%d/%d] %s: %s (%s)\n", n+1, of, r.Item.Step.Title().In(p.tool.Language), p.tool.text(outcomes[string(r.Outcome)]), r.Took.Round(time.Millisecond))
 }
 
 // stop takes the moving mark away, also after a step that did not end.

@@ -4,7 +4,6 @@
 package remediate
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/ampconnector/amp/installer"
@@ -13,7 +12,7 @@ import (
 )
 
 // ErrNoRemedy is in the chain of the error of Plan when this version cannot mend the fault.
-var ErrNoRemedy = errors.New("this version has no remedy for it")
+var ErrNoRemedy = errNoRemedy.wrong()
 
 // remedy is what is known about mending one fault.
 type remedy struct {
@@ -27,11 +26,11 @@ var remedies = map[fault.ID]remedy{
 	5:  fault5,
 	6:  unbuilt[6],
 	7:  unbuilt[7],
-	8:  unbuilt[8],
-	9:  unbuilt[9],
-	11: unbuilt[11],
-	16: unbuilt[16],
-	18: unbuilt[18],
+	8:  fault8,
+	9:  fault9,
+	11: fault11,
+	16: fault16,
+	18: fault18,
 	19: fault19,
 }
 
@@ -40,7 +39,7 @@ func Plan(f *health.Facts, finding fault.Finding) (installer.Plan, error) {
 	p := installer.Plan{Name: fmt.Sprintf("fault-%d", finding.ID)}
 	r := remedies[finding.ID]
 	if r.plan == nil {
-		return p, fmt.Errorf("fault %d: %w", finding.ID, ErrNoRemedy)
+		return p, ErrNoRemedy
 	}
 	if finding.State == fault.Raised {
 		p.Items = manualLast(r.plan(f, finding))

@@ -67,31 +67,31 @@ func hostReport(f *health.Facts) HostReport {
 func (t *Tool) faultReport(m *matter) FaultReport {
 	entry, _ := fault.Lookup(m.finding.ID)
 	r := FaultReport{
-		ID: m.finding.ID, Name: entry.Name.In(t.Language), Severity: m.finding.Severity, State: m.finding.State,
-		Evidence: append([]fault.Evidence{}, m.finding.Evidence...),
+		ID: m.finding.ID, Name: entry.Name.In(t.JSONWords), Severity: m.finding.Severity, State: m.finding.State,
+		Evidence: []fault.Evidence{},
 		Plan:     []StepReport{},
-		Result:   m.result.In(t.Language),
+		Result:   m.result.In(t.JSONWords),
+	}
+	for _, e := range m.finding.Evidence {
+		r.Evidence = append(r.Evidence, e.In(t.JSONWords))
 	}
 	for _, result := range m.plan.results {
-		r.Plan = append(r.Plan, stepReport(result))
+		r.Plan = append(r.Plan, stepReport(result, t.JSONWords))
 	}
 	return r
 }
 
-func stepReport(r installer.Result) StepReport {
-	s := StepReport{State: r.Outcome, Commands: []string{}, Packages: append([]string{}, r.Item.Packages...)}
-	if r.Err != nil {
-		s.Detail = r.Err.Error()
-	}
+func stepReport(r installer.Result, l fault.Language) StepReport {
+	s := StepReport{State: r.Outcome, Detail: installer.ErrorText(r.Err).In(l), Packages: append([]string{}, r.Item.Packages...)}
 	if r.Item.Step == nil {
-		s.Step, s.State = r.Item.Manual, installer.Manual
+		s.Step, s.State, s.Commands = r.Item.Manual.In(l), installer.Manual, append([]string{}, r.Item.Commands...)
 		return s
 	}
-	if left, ok := r.Item.Step.(interface{ Remark() string }); ok && s.Detail == "" {
-		s.Detail = left.Remark() // what the step left undone because something on the host forbids it
+	if left, ok := r.Item.Step.(interface{ Remark() fault.Text }); ok && s.Detail == "" {
+		s.Detail = left.Remark().In(l) // what the step left undone because something on the host forbids it
 	}
-	s.Step = r.Item.Step.Title()
-	s.Commands = append(s.Commands, r.Item.Step.Commands()...)
+	s.Step = r.Item.Step.Title().In(l)
+	s.Commands = append([]string{}, r.Item.Step.Commands()...)
 	return s
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 const (
@@ -34,15 +35,22 @@ type run struct {
 	matters []*matter
 	target  *installer.Host
 	changed bool // a step was applied
+
+	exclude, include []policy.Exclusion // that were asked for
+	wasRaised        bool               // fault 18, before they were changed
+	busy             []fault.Evidence   // who makes the events, where that was looked at
 }
 
 // Remedy diagnoses the selected faults, shows the plan, asks, applies it and proves the result with the predicates that made the findings.
 func (t *Tool) Remedy(ctx context.Context, s Selection) int {
 	if t.Kernel != "" && !t.DryRun && !t.image() {
-		return t.usage(errors.New("--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root"))
+		return t.usage(errOtherKernel.wrong())
 	}
 	r := &run{Tool: t, sel: s}
 	if err := r.diagnose(ctx); err != nil {
+		return t.usage(err)
+	}
+	if err := r.chooseExclusions(); err != nil {
 		return t.usage(err)
 	}
 	t.badInput(r.facts)
@@ -117,6 +125,10 @@ func (r *run) undo(ctx context.Context) (undone int) {
 func (r *run) preview(ctx context.Context) {
 	for _, m := range r.matters {
 		m.plan = plan{}
+		if r.excluding() {
+			r.previewExclusions(ctx, m)
+			continue
+		}
 		switch id := m.finding.ID; m.finding.State {
 		case fault.Clear, fault.NotApplicable:
 			m.settle(ExitGone, msgNeverThere.with(id, m.finding.Reason))
@@ -148,8 +160,11 @@ func (r *run) settleUnknown(m *matter) {
 func (r *run) previewPlan(ctx context.Context, m *matter) {
 	p, err := r.hands.plan(r.facts, m.finding)
 	if err != nil {
-		m.settle(ExitThere, msgNoRemedy.with(m.finding.ID, both(err.Error())))
+		m.settle(ExitThere, msgNoRemedy.with(m.finding.ID, installer.ErrorText(err)))
 		return
+	}
+	if m.finding.ID == overload && !r.image() {
+		p.Items = r.lookAtBusy(ctx, m)
 	}
 	m.plan.Plan = p
 	results, err := r.hands.run(ctx, r.target, p, installer.Options{DryRun: true})
@@ -190,6 +205,7 @@ func (r *run) pending() (n int) {
 func (r *run) refuse(code int, words message) {
 	for _, m := range r.matters {
 		if !m.settled {
+			code, words := r.refusal(m, code, words)
 			m.settle(code, words.with(m.finding.ID))
 		}
 	}
@@ -253,8 +269,13 @@ func (r *run) carryOut(ctx context.Context, m *matter) {
 func (r *run) verify(ctx context.Context) {
 	interrupted := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
-	r.again(ctx)
-	r.tellConnector(ctx)
+	if r.excluding() { // what is excluded changes what the connector measures, and nothing that could be judged without it
+		r.tellConnector(ctx)
+		r.again(ctx)
+	} else {
+		r.again(ctx)
+		r.tellConnector(ctx)
+	}
 	for _, m := range r.matters {
 		if !m.settled {
 			r.judge(m, interrupted)
@@ -269,12 +290,17 @@ func (r *run) again(ctx context.Context) {
 		if finding, ok := health.CheckOne(r.facts, m.finding.ID); ok {
 			m.finding = finding
 		}
+		if m.finding.ID == overload {
+			m.finding.Evidence = append(m.finding.Evidence, r.busy...)
+		}
 	}
 }
 
 func (r *run) judge(m *matter, interrupted bool) {
 	id, reason := m.finding.ID, m.finding.Reason
 	switch state := m.finding.State; {
+	case r.excluding() && !interrupted && m.plan.done():
+		r.judgeExclusions(m)
 	case state == fault.Clear || state == fault.NotApplicable:
 		m.settle(ExitGone, msgGone.with(id, reason))
 	case interrupted:
@@ -311,7 +337,7 @@ func (r *run) tellConnector(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, evaluateWait)
 	defer cancel()
 	if err := r.hands.evaluate(ctx); err != nil && !errors.Is(err, control.ErrNotRunning) {
-		r.complain(fmt.Errorf("ask the connector to evaluate its faults: %w", err))
+		r.complain(errEvaluate.wrong(err))
 	}
 }
 

@@ -62,12 +62,12 @@ func TestRemedy(t *testing.T) {
 		}, call: call{args: []string{"5"}, adapt: yes}, code: ExitThere, applied: 1, out: []string{"Fault 5 is still there: cisco-amp-scan-svc has a login shell"}},
 		{name: "a person is left", world: func() *world {
 			w := withShell()
-			w.items = []installer.Item{w.step("do what a program can", func() error { return nil }), {Manual: "Reboot the host."}}
+			w.items = []installer.Item{w.step("do what a program can", func() error { return nil }), {Manual: fault.Verbatim("Reboot the host.")}}
 			return w
 		}, call: call{args: []string{"5"}, adapt: yes}, code: ExitPerson, applied: 1, out: []string{"By hand:\n    Reboot the host.", "waits for a person"}},
 		{name: "a person alone", world: func() *world {
 			w := withShell()
-			w.items = []installer.Item{{Manual: "Buy memory."}}
+			w.items = []installer.Item{{Manual: fault.Verbatim("Buy memory.")}}
 			return w
 		}, call: call{args: []string{"5"}}, code: ExitPerson, out: []string{"Buy memory."}},
 		{name: "no step is known", world: func() *world {
@@ -172,7 +172,7 @@ func TestCheck(t *testing.T) {
 		out   []string
 	}{
 		{"sound, named", soundWorld, []string{"5", "19"}, ExitGone, []string{"ID 5   minor     clear", "Evidence:"}},
-		{"sound", soundWorld, nil, ExitUnknown, []string{"ID 18  critical  unknown", "not judged by this version"}},
+		{"sound", soundWorld, nil, ExitUnknown, []string{"ID 7   critical  unknown", "not judged by this version"}},
 		{"raised", withShell, nil, ExitThere, []string{"ID 5   minor     raised          Scan service user unavailable: cisco-amp-scan-svc has a login shell", "To mend: amp-remediate 5"}},
 		{"two", func() *world {
 			w := withShell()
@@ -223,7 +223,7 @@ func TestJSON(t *testing.T) {
 	s := loadSchema(t)
 	withPerson := func() *world {
 		w := withShell()
-		w.items = append(w.items, installer.Item{Manual: "Reboot the host."})
+		w.items = append(w.items, installer.Item{Manual: fault.Verbatim("Reboot the host.")})
 		return w
 	}
 	failing := func() *world {

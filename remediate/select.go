@@ -1,7 +1,6 @@
 package remediate
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,10 +24,10 @@ func Select(args []string) (Selection, error) {
 		}
 		n, err := strconv.ParseUint(arg, 10, 16)
 		if err != nil {
-			return s, fmt.Errorf("%q is not a fault number: expected %s, or all", arg, numbers())
+			return s, errNotANumber.wrong(arg, numbers())
 		}
 		if _, ok := fault.Lookup(fault.ID(n)); !ok {
-			return s, fmt.Errorf("there is no fault %d: known are %s", n, numbers())
+			return s, errNoSuchFault.wrong(n, numbers())
 		}
 		s.IDs = append(s.IDs, fault.ID(n))
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // text gives a message in the tool's language.
-func (t *Tool) text(m message, args ...any) string { return m.in(t.Language, args) }
+func (t *Tool) text(m message, args ...any) string { return m.with(args...).In(t.Language) }
 
 // say writes a line for a person: beside the JSON where there is JSON.
 func (t *Tool) say(m message, args ...any) {
@@ -25,7 +25,9 @@ func (t *Tool) say(m message, args ...any) {
 }
 
 // complain writes an error.
-func (t *Tool) complain(err error) { fmt.Fprintf(t.Stderr, "amp-remediate: %v\n", err) }
+func (t *Tool) complain(err error) {
+	fmt.Fprintf(t.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(t.Language))
+}
 
 // hostLine says which host was looked at and which connector was found on it.
 func (t *Tool) hostLine(f *health.Facts) {
@@ -79,6 +81,7 @@ func (t *Tool) evidence(x fault.Finding) {
 	}
 	fmt.Fprintf(t.Stdout, "  %s\n", t.text(msgEvidence))
 	for _, e := range x.Evidence {
+		e = e.In(t.Language)
 		fmt.Fprintf(t.Stdout, "    %s: %s  [%s]\n", e.What, e.Read, e.From)
 		if e.Expected != "" {
 			fmt.Fprintf(t.Stdout, "      %s\n", t.text(msgExpected, e.Expected))
@@ -126,7 +129,7 @@ func (t *Tool) showPlan(p plan) {
 				fmt.Fprintf(t.Stdout, "  %s\n", t.text(msgByHand))
 			}
 			manual = true
-			fmt.Fprintf(t.Stdout, "    %s\n", result.Item.Manual)
+			t.showManual(result.Item)
 			continue
 		}
 		if i == 0 {
@@ -136,12 +139,22 @@ func (t *Tool) showPlan(p plan) {
 	}
 }
 
+func (t *Tool) showManual(item installer.Item) {
+	fmt.Fprintf(t.Stdout, "    %s\n", item.Manual.In(t.Language))
+	if len(item.Packages) > 0 {
+		fmt.Fprintf(t.Stdout, "         %s\n", t.text(msgPackages, strings.Join(item.Packages, " ")))
+	}
+	for _, command := range item.Commands {
+		fmt.Fprintf(t.Stdout, "         # %s\n", command)
+	}
+}
+
 func (t *Tool) showStep(n int, r installer.Result) {
 	note := ""
 	if r.Outcome == installer.Skipped {
 		note = " (" + t.text(outcomes["skipped"]) + ")"
 	}
-	fmt.Fprintf(t.Stdout, "    %d. %s%s\n", n, r.Item.Step.Title(), note)
+	fmt.Fprintf(t.Stdout, "    %d. %s%s\n", n, r.Item.Step.Title().In(t.Language), note)
 	if len(r.Item.Packages) > 0 {
 		fmt.Fprintf(t.Stdout, "         %s\n", t.text(msgPackages, strings.Join(r.Item.Packages, " ")))
 	}

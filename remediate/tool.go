@@ -3,7 +3,6 @@ package remediate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -17,17 +16,19 @@ import (
 // Tool is amp-remediate behind its command line. Its methods are the subcommands and return the exit code.
 type Tool struct {
 	Stdin      io.Reader
-	Stdout     io.Writer // the diagnosis, or the JSON
-	Stderr     io.Writer // errors, warnings, the question, and progress under JSON
-	Terminal   bool      // Stdin is a terminal: a person can be asked
-	Progress   bool      // Stderr is a terminal: work that takes long may be animated
-	Language   fault.Language
+	Stdout     io.Writer      // the diagnosis, or the JSON
+	Stderr     io.Writer      // errors, warnings, the question, and progress under JSON
+	Terminal   bool           // Stdin is a terminal: a person can be asked
+	Progress   bool           // Stderr is a terminal: work that takes long may be animated
+	Language   fault.Language // of all that is for a person
 	JSON       bool
-	Root       string // "" or "/" is the running host; anything else is an image, which is only inspected
-	Kernel     string // release to judge; "" is the running one
+	JSONWords  fault.Language // of the texts in the JSON; the zero value is English, on which programs may rest
+	Root       string         // "" or "/" is the running host; anything else is an image, which is only inspected
+	Kernel     string         // release to judge; "" is the running one
 	DryRun     bool
 	Yes        bool
 	Privileged bool // the process is root
+	Exclusions ExclusionChoice
 
 	hands hands // what touches the host; its zero value is the real thing
 }
@@ -56,16 +57,16 @@ func (t *Tool) prepare() error {
 	}
 	abs, err := filepath.Abs(t.Root)
 	if err != nil {
-		return fmt.Errorf("--root %s: %w", t.Root, err)
+		return errRoot.wrong(t.Root, err)
 	}
 	info, err := os.Stat(abs)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("--root %s: there is no such directory", t.Root)
+		return errNoRoot.wrong(t.Root)
 	case err != nil:
-		return fmt.Errorf("--root: %w", err)
+		return errRoot.wrong(t.Root, err)
 	case !info.IsDir():
-		return fmt.Errorf("--root %s: expected a directory", t.Root)
+		return errRootIsNone.wrong(t.Root)
 	}
 	t.Root = abs
 	return nil
@@ -77,21 +78,16 @@ func (t *Tool) gather(ctx context.Context) (*health.Facts, error) {
 		return nil, err
 	}
 	f := t.hands.gather(ctx, health.Options{Root: t.Root, Kernel: t.Kernel})
-	if k := f.Host.Kernel; k.Err != nil && (t.Kernel != "" || t.image() && several(host.At(t.Root), k.From)) {
-		return nil, k.Err
+	// An image without a kernel, a container's, needs none to be judged.
+	if k := f.Host.Kernel; k.Err != nil && (t.Kernel != "" || errors.Is(k.Err, host.ErrSeveralKernels)) {
+		return nil, errKernel.wrong(k.Err)
 	}
 	return f, nil
 }
 
-// several reports whether the folder of kernels of an image leaves a choice. An image without a kernel, a container's, needs none to be judged.
-func several(r host.Root, dir string) bool {
-	kernels, err := r.ReadDir(dir)
-	return err == nil && len(kernels) > 1
-}
-
 // usage reports an error of usage or input.
 func (t *Tool) usage(err error) int {
-	fmt.Fprintf(t.Stderr, "amp-remediate: %v\n", err)
+	t.complain(err)
 	return ExitUsage
 }
 
@@ -102,7 +98,7 @@ func (t *Tool) badInput(f *health.Facts) bool {
 		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, host.ErrNotRunning) {
 			continue
 		}
-		fmt.Fprintf(t.Stderr, "amp-remediate: %v\n", err)
+		t.complain(errBadFile.wrong(err))
 		bad = true
 	}
 	return bad

@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/selinux"
 )
@@ -52,6 +54,10 @@ func soundWorld() *world {
 		HomeOwner:    host.Read[*uint32](nil, "/nonexistent"),
 		PrimaryGroup: host.Read(account, "/etc/group"),
 	}
+	f.BPF = bpf.Facts{KernelBTF: host.Read(true, "/sys/kernel/btf/vmlinux"), Load: host.Read(true, "bpf(2)")}
+	f.Monitoring = host.Read(health.Monitoring{
+		Source: monitor.EBPFKernelBTF, Chosen: monitor.EBPFKernelBTF, Hooks: "fentry", Proved: true, Detail: "exec of process 7",
+	}, control.Socket)
 	f.SELinux = selinux.Facts{
 		Mode:   host.Read(selinux.Enforcing, "/sys/fs/selinux/enforce"),
 		Domain: host.Read(host.DefaultDomain, "/proc/412/attr/current"),
@@ -83,10 +89,17 @@ type act struct {
 	installer.Step
 	world *world
 	title string
+	ja    string // the title in Japanese, "" for the same
 	apply func() error
 }
 
-func (a *act) Title() string      { return a.title }
+func (a *act) Title() fault.Text {
+	if a.ja == "" {
+		return fault.Verbatim(a.title)
+	}
+	return fault.Text{EN: a.title, JA: a.ja}
+}
+
 func (a *act) Commands() []string { return []string{"usermod -s /sbin/nologin " + account} }
 
 func (w *world) hands() hands {
@@ -128,7 +141,7 @@ func (w *world) run(ctx context.Context, _ *installer.Host, p installer.Plan, o 
 		case ctx.Err() != nil:
 			r.Outcome, r.Err = installer.Failed, ctx.Err()
 		default:
-			w.applied = append(w.applied, item.Step.Title())
+			w.applied = append(w.applied, item.Step.Title().EN)
 			r.Outcome = installer.Done
 			if r.Err = item.Step.(*act).apply(); r.Err != nil {
 				r.Outcome = installer.Failed
@@ -152,8 +165,11 @@ func (w *world) lock(context.Context, *installer.Host, time.Duration) (func() er
 	return func() error { return nil }, nil
 }
 
-func (w *world) recover(context.Context, *installer.Host) ([]string, error) {
-	undone := w.left
+func (w *world) recover(context.Context, *installer.Host) ([]fault.Text, error) {
+	var undone []fault.Text
+	for _, title := range w.left {
+		undone = append(undone, fault.Verbatim(title))
+	}
 	w.left = nil
 	if len(undone) > 0 && w.onUndo != nil {
 		w.onUndo()

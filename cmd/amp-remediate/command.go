@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -26,6 +25,7 @@ const example = `  amp-remediate                           check every fault
   amp-remediate 19                        mend fault 19
   amp-remediate all --yes                 mend whatever is there, without asking
   amp-remediate 5 --dry-run -o json       what would be done, for programs
+  amp-remediate 18 --exclude /usr/bin/cc  leave a busy program out of monitoring
   amp-remediate explain 5                 what fault 5 is
   amp-remediate check --root /mnt/image   inspect an image; nothing in it is changed`
 
@@ -37,7 +37,6 @@ func (c *command) root() *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return c.settings() },
 		RunE:              c.remedy,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	shared := root.PersistentFlags()
 	shared.StringVarP(&c.output, "output", "o", "text", "text or json")
 	shared.StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
@@ -47,7 +46,12 @@ func (c *command) root() *cobra.Command {
 	own.BoolVarP(&c.tool.DryRun, "dry-run", "n", false, "show diagnosis and plan, change nothing")
 	own.BoolVarP(&c.tool.Yes, "yes", "y", false, "apply the plan without asking")
 	own.BoolVar(&c.policy, "print-policy", false, "with 19: print the source of the SELinux policy module and the commands that load it")
-	root.AddCommand(c.checkCommand(), c.explainCommand(), c.versionCommand())
+	own.StringArrayVar(&c.tool.Exclusions.Exclude, "exclude", nil, "with 18: leave out of monitoring what the processes of this program file do; may be repeated")
+	own.StringArrayVar(&c.tool.Exclusions.Include, "include", nil, "with 18: take an exclusion back; may be repeated")
+	own.BoolVar(&c.tool.Exclusions.Children, "children", false, "with --exclude: what the programs start is left out too")
+	check, explain := c.checkCommand(), c.explainCommand()
+	root.AddCommand(check, explain, c.versionCommand())
+	offer(root, check, explain)
 	return root
 }
 
@@ -59,10 +63,10 @@ func (c *command) remedy(cmd *cobra.Command, args []string) error {
 		return err
 	case c.policy:
 		c.code = c.tool.PrintPolicy(cmd.Context(), s)
-	case len(args) > 0:
+	case len(args) > 0 || len(c.tool.Exclusions.Exclude)+len(c.tool.Exclusions.Include) > 0 || c.tool.Exclusions.Children:
 		c.code = c.tool.Remedy(cmd.Context(), s)
 	case c.tool.DryRun || c.tool.Yes:
-		return errors.New("--dry-run and --yes stand with fault numbers, or all")
+		return errNoNumbers.wrong()
 	default:
 		c.code = c.tool.Check(cmd.Context(), s)
 	}
@@ -86,14 +90,16 @@ func (c *command) checkCommand() *cobra.Command {
 func (c *command) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "explain N", Short: "Tell what a fault is, how it is detected, and what the remedy does",
-		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errExplainOne.wrong()
+			}
 			s, err := remediate.Select(args)
 			if err != nil {
 				return err
 			}
 			if s.All {
-				return errors.New("explain takes one fault number")
+				return errExplainOne.wrong()
 			}
 			c.code = c.tool.Explain(s.IDs[0])
 			return nil

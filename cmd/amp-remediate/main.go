@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/remediate"
 )
@@ -50,32 +51,57 @@ func (c *command) execute(ctx context.Context, args []string) int {
 	root.SetOut(c.tool.Stdout)
 	root.SetErr(c.tool.Stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		return c.usage(c.tool.Stderr, err)
+		return c.usage(err, args)
 	}
 	return c.code
 }
 
-func (c *command) usage(w io.Writer, err error) int {
-	fmt.Fprintf(w, "amp-remediate: %v\n", err)
+// usage says what is wrong with the command line. Its language may not have been come to yet.
+func (c *command) usage(err error, args []string) int {
+	var own *fault.Error
+	if !errors.As(err, &own) {
+		err = errCommandLine.wrong(err) // cobra's, in English
+	}
+	fmt.Fprintf(c.tool.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(c.languageOf(args)))
 	return remediate.ExitUsage
+}
+
+// languageOf finds --lang where the flags were not read to their end; a language that is none leaves the locale's.
+func (c *command) languageOf(args []string) fault.Language {
+	lang := ""
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--lang="); ok {
+			lang = value
+		} else if arg == "--lang" && i+1 < len(args) {
+			lang = args[i+1]
+		}
+	}
+	if language, err := fault.PickLanguage(lang, c.env); err == nil {
+		return language
+	}
+	language, _ := fault.PickLanguage("", c.env)
+	return language
 }
 
 // settings turns the flags that all subcommands share into the tool's.
 func (c *command) settings() error {
 	language, err := fault.PickLanguage(c.lang, c.env)
 	if err != nil {
-		return err
+		return errLanguage.wrong(c.lang)
 	}
 	c.tool.Language = language
+	if c.lang != "" { // a locale does not change what programs read
+		c.tool.JSONWords = language
+	}
 	switch c.output {
 	case "text":
 	case "json":
 		c.tool.JSON = true
 	default:
-		return fmt.Errorf("--output %q: expected text or json", c.output)
+		return errOutput.wrong(c.output)
 	}
 	if c.tool.DryRun && c.tool.Yes {
-		return errors.New("--dry-run changes nothing and --yes lets it change: give one of them")
+		return errDryYes.wrong()
 	}
 	return nil
 }

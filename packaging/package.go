@@ -101,6 +101,7 @@ func (s spec) contents(stage, format string) files.Contents {
 	for _, m := range s.manuals {
 		c = append(c, typed(file(stage, "/usr/share/man/man8/"+m+".gz", 0o644), format, files.TypeRPMDoc))
 	}
+	c = append(c, s.completions(stage, format)...)
 	if s.service {
 		c = append(c,
 			file(stage, unitFile, 0o644),

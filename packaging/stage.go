@@ -15,7 +15,7 @@ import (
 	"github.com/ampconnector/amp/selinux"
 )
 
-//go:embed files scripts
+//go:embed files scripts completions/*.bash completions/*.fish completions/*.zsh
 var shipped embed.FS
 
 // placed says which embedded file goes where. What is made rather than copied (manuals, policy module, changelog, overrides)
@@ -28,7 +28,7 @@ var placed = map[string]string{
 
 // fill lays out the package's files below stage, at the paths that they are installed to; scripts and the changelog, which
 // nfpm reads from files too, stand beside them.
-func (s spec) fill(stage, bin, format, version string, at time.Time) error {
+func (s spec) fill(stage, bin, version string, at time.Time) error {
 	for from, to := range placed {
 		if err := copyShipped(from, stage+to); err != nil {
 			return err
@@ -42,8 +42,10 @@ func (s spec) fill(stage, bin, format, version string, at time.Time) error {
 			return err
 		}
 	}
-	if err := copyScripts(filepath.Join(stage, "scripts")); err != nil {
-		return err
+	for _, dir := range []string{"scripts", "completions"} {
+		if err := copyFolder(dir, filepath.Join(stage, dir)); err != nil {
+			return err
+		}
 	}
 	for _, p := range s.programs {
 		if err := copyFile(filepath.Join(bin, p), stage+path.Join(binDir, p), 0o755); err != nil {
@@ -94,13 +96,13 @@ func copyManual(from, to string) error {
 	return writeFile(to, packed.Bytes(), 0o644)
 }
 
-func copyScripts(to string) error {
-	entries, err := shipped.ReadDir("scripts")
+func copyFolder(from, to string) error {
+	entries, err := shipped.ReadDir(from)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := copyShipped("scripts/"+e.Name(), filepath.Join(to, e.Name())); err != nil {
+		if err := copyShipped(path.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,9 +79,7 @@ func pack(t testing.TB, env func(string) string, args ...string) string {
 // tool runs a program that reads packages and returns what it printed.
 func tool(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip(name + " is not installed")
-	}
+	needs(t, name)
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
@@ -96,6 +98,43 @@ func TestSameBytes(t *testing.T) {
 		b, err2 := os.ReadFile(filepath.Join(two, f.Name()))
 		if err1 != nil || err2 != nil || !bytes.Equal(a, b) {
 			t.Errorf("%s differs between two builds (%v, %v)", f.Name(), err1, err2)
+		}
+	}
+}
+
+// TestSamePrograms builds the programs in two folders. Together with TestSameBytes it says that the same commit gives the same packages; the
+// compiler's cache is shared by both, and knows the folder unless -trimpath takes it out.
+func TestSamePrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the programs twice")
+	}
+	needs(t, "git")
+	here := repository(t)
+	there := filepath.Join(t.TempDir(), "elsewhere")
+	for name := range strings.SplitSeq(strings.TrimRight(tool(t, "git", "-C", here, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00"), "\x00") {
+		if err := copyFile(filepath.Join(here, name), filepath.Join(there, name), 0o644); err != nil && !errors.Is(err, fs.ErrNotExist) { // deleted, and not committed yet
+			t.Fatal(err)
+		}
+	}
+	made := map[string]string{}
+	for _, checkout := range []string{here, there} {
+		t.Chdir(checkout)
+		for _, arch := range []string{"amd64", "arm64"} {
+			out := t.TempDir()
+			if err := compile(t.Context(), "0.1.0", arch, out); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range programs {
+				b, err := os.ReadFile(filepath.Join(out, p))
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum, name := fmt.Sprintf("%x", sha256.Sum256(b)), p+" for "+arch
+				if before := made[name]; before != "" && before != sum {
+					t.Errorf("%s is another program when it is built in another folder", name)
+				}
+				made[name] = sum
+			}
 		}
 	}
 }
@@ -154,6 +193,9 @@ func TestDeb(t *testing.T) {
 		{"-rw-r--r--", "./opt/cisco/amp/etc/policy.xml"},
 		{"-rw-r--r--", "./opt/cisco/amp/share/selinux/cisco-secure-bpf.cil"},
 		{"-rw-r--r--", "./usr/lib/systemd/system/cisco-amp.service"},
+		{"-rw-r--r--", "./usr/share/bash-completion/completions/ampcli"},
+		{"-rw-r--r--", "./usr/share/fish/vendor_completions.d/amp-install.fish"},
+		{"-rw-r--r--", "./usr/share/zsh/vendor-completions/_amp-remediate"},
 	} {
 		if !hasEntry(listing, want.mode, want.name) {
 			t.Errorf("no %s %s in\n%s", want.mode, want.name, listing)
@@ -210,6 +252,10 @@ func TestRPM(t *testing.T) {
 		"drwxr-xr-x root:root  /var/lib/cisco/amp\n",
 		"-rwxr-xr-x root:root  /opt/cisco/amp/bin/ampdaemon\n",
 		"-rw-r--r-- root:root cn /opt/cisco/amp/etc/policy.xml\n",
+		"-rw-r--r-- root:root  /usr/share/bash-completion/completions/ampcli\n",
+		"-rw-r--r-- root:root  /usr/share/fish/vendor_completions.d/amp-install.fish\n",
+		"drwxr-xr-x root:root  /usr/share/zsh/site-functions\n",
+		"-rw-r--r-- root:root  /usr/share/zsh/site-functions/_amp-remediate\n",
 	} {
 		if !strings.Contains(files, want) {
 			t.Errorf("no %q in\n%s", want, files)
@@ -237,7 +283,7 @@ func TestTool(t *testing.T) {
 		t.Errorf("rpm: %q", got)
 	}
 	for _, listing := range []string{tool(t, "dpkg-deb", "-c", deb), tool(t, "rpm", "-qlp", rpm)} {
-		for _, not := range []string{"ampdaemon", "amp-install", "cisco-amp.service", "policy.xml", "/var"} {
+		for _, not := range []string{"ampdaemon", "amp-install", "ampcli", "cisco-amp.service", "policy.xml", "/var"} {
 			if strings.Contains(listing, not) {
 				t.Errorf("%s in\n%s", not, listing)
 			}
@@ -247,9 +293,7 @@ func TestTool(t *testing.T) {
 
 // TestSigned signs with a key of its own and has dpkg's archive and rpm's header carry a signature.
 func TestSigned(t *testing.T) {
-	if _, err := exec.LookPath("gpg"); err != nil {
-		t.Skip("gpg is not installed")
-	}
+	needs(t, "gpg")
 	home, err := os.MkdirTemp("/tmp", "gpg-") // gpg's socket needs a short path
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +315,7 @@ func TestSigned(t *testing.T) {
 	}
 }
 
-// TestFilesAreUsed finds files that no package has.
+// TestFilesAreUsed finds files that no package has. A command without completions makes no package at all.
 func TestFilesAreUsed(t *testing.T) {
 	used := map[string]bool{"files/copyright": true}
 	for from := range placed {
@@ -282,8 +326,13 @@ func TestFilesAreUsed(t *testing.T) {
 		for _, m := range s.manuals {
 			used["files/man/"+m] = true
 		}
+		for _, command := range s.commands {
+			for _, sh := range shells {
+				used["completions/"+command+"."+sh.name] = true
+			}
+		}
 	}
-	for _, dir := range []string{"files", "files/man", "files/lintian-overrides"} {
+	for _, dir := range []string{"files", "files/man", "files/lintian-overrides", "completions"} {
 		entries, err := shipped.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

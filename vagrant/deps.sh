@@ -13,6 +13,7 @@ tools_of() {
 		echo shellcheck shellcheck
 		echo gpg gpg
 		echo lintian lintian
+		echo piuparts piuparts
 		;;
 	lab)
 		tools_of build

@@ -3,12 +3,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -56,14 +58,16 @@ func recognise(text string) []string {
 type module struct{ Path, Version, Dir string }
 
 func main() {
-	if err := run(os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "licences:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer) error {
-	mods, err := linked("./cmd/...")
+func run(ctx context.Context, w io.Writer) error {
+	mods, err := linked(ctx, "./cmd/...")
 	if err != nil {
 		return err
 	}
@@ -86,9 +90,9 @@ func run(w io.Writer) error {
 }
 
 // linked returns the modules, but the main one, whose packages are built into the programs that patterns name.
-func linked(patterns ...string) ([]module, error) {
+func linked(ctx context.Context, patterns ...string) ([]module, error) {
 	args := append([]string{"list", "-deps", "-json=Module"}, patterns...)
-	out, err := exec.Command("go", args...).Output()
+	out, err := exec.CommandContext(ctx, "go", args...).Output()
 	if err != nil {
 		var e *exec.ExitError
 		if errors.As(err, &e) {

@@ -8,9 +8,9 @@ VERSION ?= 0.1.0
 RESULTS := dist/tests
 GO      ?= go
 # Packages whose tests run with the race detector: those with goroutines that share something.
-CONCURRENT := /internal/(connector|control|monitor)$$
+CONCURRENT := /internal/(connector|control|degraded|monitor)$$
 
-.PHONY: help install uninstall test test-short packages lab bench generate \
+.PHONY: help install uninstall test test-short packages release-check lint lab bench generate \
 	format vet shellcheck licences native guests deps-build deps-test deps-lab deps-generate
 
 help: ## this list
@@ -24,6 +24,14 @@ uninstall: ## take the package away: account, policy module, state and logs go w
 
 packages: deps-build ## all packages into dist/
 	$(GO) run ./packaging --version $(VERSION) --out dist
+
+# These two stand beside `make test`, not in it: the tools are built from source, once a machine, and goreleaser alone takes up to nine
+# minutes of two cores. VULNDB is another vulnerability database, a URL or file://, where the Go project's cannot be reached.
+release-check: deps-build ## a release without publishing, and that its packages are those of make packages (builds goreleaser once: up to 9 min)
+	@tools/release-check.sh $(VERSION)
+
+lint: deps-build ## golangci-lint by .golangci.yaml, and govulncheck where it reaches its database (builds both once: 4 min)
+	@status=0; "$$(tools/tool.sh golangci-lint)" run ./... || status=1; tools/vulncheck.sh $(VULNDB) || test $$? -eq 3 || status=1; exit $$status
 
 test: deps-test ## everything that CI runs, guests included
 	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
@@ -77,8 +85,8 @@ bench: deps-test packages ## the benchmarks, with peers; docs/benchmarks.md tell
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./vagrant/cmd/lab exec debian12-enforcing-el vagrant/bench/remedy19.sh
 
-generate: deps-generate ## BPF objects
-	$(GO) generate ./bpf
+generate: deps-generate ## BPF objects, shell completions
+	$(GO) generate ./bpf ./packaging/completions
 
 deps-build deps-test deps-lab deps-generate:
 	@./vagrant/deps.sh $(@:deps-%=%)

@@ -22,6 +22,8 @@ const (
 	// moment, but not for ever.
 	quiet       = 300 * time.Millisecond
 	quietAtMost = 2 * time.Second
+	// An emulated machine takes a minute and more to verify all programs.
+	workAtMost = 10 * time.Minute
 	// A name service that does not answer must not stop the loop.
 	gatherPatience = 30 * time.Second
 )
@@ -103,9 +105,10 @@ func (c *core) run(ctx context.Context) error {
 		c.Log.Error("the fault ledger was damaged and is set aside", "error", c.ledger.Damage)
 	}
 	c.next = c.After(evaluationPeriod)
-	c.evaluate(ctx, c.ledger.Settle)
+	// Before the source is opened: the verifier takes half a second for all programs, and in an emulated guest a minute and more.
 	c.Notify(notifyReady)
 	c.beat()
+	c.evaluate(ctx, c.ledger.Settle)
 	for ctx.Err() == nil {
 		c.step(ctx)
 	}
@@ -156,6 +159,25 @@ func (c *core) beat() {
 		c.Notify(notifyWatchdog)
 		c.watchdog = c.After(c.Watchdog / 2)
 	}
+}
+
+// atWork keeps the service manager from taking the loop for dead while it waits for the kernel, but not for ever. The loop calls done after.
+func (c *core) atWork() (done func()) {
+	if c.Watchdog == 0 {
+		return func() {}
+	}
+	working, stop := context.WithCancel(context.Background())
+	go func() {
+		for range workAtMost / (c.Watchdog / 2) {
+			select {
+			case <-c.After(c.Watchdog / 2):
+				c.Notify(notifyWatchdog)
+			case <-working.Done():
+				return
+			}
+		}
+	}()
+	return stop
 }
 
 // changed notes that something happened to the host, and puts the evaluation off until it was quiet.

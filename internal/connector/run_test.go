@@ -45,7 +45,7 @@ func TestRunAnswersOnItsSocketAndLeavesNothing(t *testing.T) {
 	if b, _ := os.ReadFile(config.PIDFile); string(b) != fmt.Sprintln(os.Getpid()) {
 		t.Errorf("pid file has %q", b)
 	}
-	a, err := control.Ask(ctx, config.Socket, control.Request{Verb: control.ReadStatus})
+	a, err := control.Ask(ctx, config.Socket, control.Request{Verb: control.Evaluate}) // which waits for the first one
 	if err != nil || len(a.Status.Raised()) != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}

@@ -76,6 +76,7 @@ type decoder struct {
 
 	// Of the last record, beside the event.
 	flags uint16
+	time  time.Duration // on the boot clock
 }
 
 // decode reads one record. It trusts no length in it.
@@ -105,7 +106,7 @@ func (d *decoder) decode(b []byte) (*monitor.Event, error) {
 // fill sets what is the same for all kinds, and clears the rest.
 func (d *decoder) fill(b []byte) {
 	now := u64(b, offTime)
-	d.flags = u16(b, offFlags)
+	d.flags, d.time = u16(b, offFlags), time.Duration(now)
 	d.clock.follow(now)
 	start := u64(b, offStart)
 	d.event = monitor.Event{

@@ -332,7 +332,7 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 // What the reader makes of records, without a kernel.
 func TestTake(t *testing.T) {
 	var got []monitor.Event
-	r := run{source: &source{}, handle: func(e *monitor.Event) { got = append(got, e.Clone()) }, decoder: decoder{clock: fixedClock()}}
+	r := run{source: &source{}, handle: func(e *monitor.Event) { got = append(got, e.Clone()) }, decoder: decoder{clock: fixedClock()}, subjects: newSubjects(fixedClock())}
 	r.take(exitWire(flagThreads, 9).bytes())
 	r.take(exitWire(0, 9).bytes()) // the same exit, seen by another thread
 	r.take(wire{version: recordVersion, kind: 31}.bytes())

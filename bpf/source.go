@@ -144,7 +144,8 @@ func (s *source) Name() monitor.SourceName { return s.name }
 // Run implements monitor.Source. When ctx ends it still handles what had come until then.
 func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
 	defer context.AfterFunc(ctx, func() { s.reader.Flush() })()
-	r := run{source: s, handle: handle, decoder: decoder{clock: newWallClock(readClocks)}}
+	clock := newWallClock(readClocks)
+	r := run{source: s, handle: handle, decoder: decoder{clock: clock}, subjects: newSubjects(clock)}
 	err := r.rest()
 	for ; ; err = r.next() {
 		switch {
@@ -161,12 +162,13 @@ func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
 // run is one call of Run.
 type run struct {
 	*source
-	handle  func(*monitor.Event)
-	decoder decoder
-	exits   exits
-	record  ringbuf.Record
-	since   int  // events since the last look at the clock
-	idle    bool // the kernel was asked to wake the reader
+	handle   func(*monitor.Event)
+	decoder  decoder
+	subjects *subjects
+	exits    exits
+	record   ringbuf.Record
+	since    int  // events since the last look at the clock
+	idle     bool // the kernel was asked to wake the reader
 
 	flushed bool // all was read that was in the ring when the context ended
 	ending  bool // the context has ended, and left bytes of the ring are still to be read
@@ -262,7 +264,9 @@ func (r *run) take(b []byte) {
 		return
 	}
 	r.tally.handled[e.Kind].Add(1)
+	r.subjects.of(e, &r.decoder)
 	r.handle(e)
+	r.subjects.handled(e)
 }
 
 // kindOf is what a record that is damaged says of its kind.

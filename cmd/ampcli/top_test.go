@@ -213,3 +213,13 @@ func TestScreenSaysThatTheDaemonDoesNotAnswer(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+func TestSmallScreens(t *testing.T) {
+	c := place(t)
+	c.answers(t, control.Answer{Top: busyTop()})
+	for rows := 1; rows < 12; rows++ {
+		if lines := c.topScreen(t.Context(), 1, 20, rows); len(lines) > rows || len(lines) == 0 {
+			t.Errorf("%d lines on %d rows", len(lines), rows)
+		}
+	}
+}

@@ -38,6 +38,7 @@ var roles = map[string]func(args []string) error{
 	"forks":   actOnForks,
 	"storm":   actStorm,
 	"waiting": actWaiting,
+	"probe":   actOnProbe,
 }
 
 // actor is a command that acts.
@@ -117,14 +118,14 @@ func actOnFlows([]string) error {
 		s.Read(make([]byte, 5))
 		fmt.Println(l.Addr(), c.LocalAddr(), u.LocalAddr())
 		if _, err := in.ReadString('\n'); err != nil {
-			return err
+			return nil
 		}
 		for _, closing := range []interface{ Close() error }{c, s, l, u} {
 			closing.Close()
 		}
 		fmt.Println("closed")
 		if _, err := in.ReadString('\n'); err != nil {
-			return err
+			return nil
 		}
 	}
 	return nil

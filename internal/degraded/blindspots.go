@@ -76,8 +76,8 @@ var always = [...][]monitor.BlindSpot{
 			JA: "fanotify はカーネル内のコピーを通知しません。コピー先は書き込みとして記録されます",
 		}},
 		{Kinds: namedKinds, What: fault.Text{
-			EN: "Time, path and state of a file are those when the event was read, some 10 ms later: of a file whose directory was removed meanwhile only the name is known",
-			JA: "ファイルの時刻、パス、状態はイベントを読み取った時点(約 10 ミリ秒後)のものです。その間にディレクトリが削除された場合は、ファイル名だけがわかります",
+			EN: "Time, path and state of a file are those when the event was read, some milliseconds later: of a file whose directory was removed meanwhile only the name is known",
+			JA: "ファイルの時刻、パス、状態はイベントを読み取った時点(数ミリ秒後)のものです。その間にディレクトリが削除された場合は、ファイル名だけがわかります",
 		}},
 		{Kinds: namedKinds, What: fault.Text{
 			EN: "The kernel merges events of one process and one name that wait: how often, and in which order, is not told",

@@ -55,11 +55,16 @@ func (d *directories) learn(id fileID, path string) {
 	d.paths[string(id)] = path
 }
 
-// moved forgets a directory that was at path, and all below it.
-func (d *directories) moved(path string) {
+// moved follows a directory that was at path, and all below it, to its new path, or forgets them where that is not known.
+func (d *directories) moved(path, to string) {
+	to = strings.Clone(to) // it may be a view
 	for id, p := range d.paths {
-		if strings.HasPrefix(p, path) && (len(p) == len(path) || p[len(path)] == '/') {
+		switch {
+		case !strings.HasPrefix(p, path) || len(p) > len(path) && p[len(path)] != '/':
+		case to == "" || to[0] != '/':
 			delete(d.paths, id)
+		default:
+			d.paths[id] = to + p[len(path):]
 		}
 	}
 }

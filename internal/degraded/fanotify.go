@@ -22,11 +22,14 @@ const (
 	plainMask       = unix.FAN_CLOSE_WRITE | unix.FAN_OPEN_EXEC
 )
 
-// namedGroups are the ways to be told directories and names, best first.
-var namedGroups = []struct {
+// namedGroup is a way to be told directories and names.
+type namedGroup struct {
 	flags  uint
 	rename uint64 // what tells renames
-}{
+}
+
+// namedGroups are all of them, best first.
+var namedGroups = []namedGroup{
 	{unix.FAN_REPORT_DIR_FID | unix.FAN_REPORT_NAME | unix.FAN_REPORT_FID | unix.FAN_REPORT_TARGET_FID, unix.FAN_RENAME}, // Linux 5.17
 	{unix.FAN_REPORT_DIR_FID | unix.FAN_REPORT_NAME | unix.FAN_REPORT_FID, moves},                                        // Linux 5.9
 }
@@ -45,8 +48,7 @@ type files struct {
 	plainFD   atomic.Int32 // plain, for the reader
 	table     string       // path of mountinfo
 
-	recordBytes atomic.Uint64 // of one record, lately, on average
-	queueEvents uint64        // for how many there is room
+	queueEvents uint64 // for how many there is room
 }
 
 // filesystem is one that is mounted.
@@ -59,23 +61,21 @@ type filesystem struct {
 	err    error // why it is watched no better
 }
 
-// recordUsual is about the size of a record with a name, in bytes.
-const recordUsual = 96
-
 // names reports whether there is a group that reports names.
 func (f *files) names() bool { return f.named >= 0 }
 
-// queue is how many bytes of records wait, and for how many there is room: the kernel counts records, not bytes.
+// queue is how much waits, and for how much there is room. The kernel counts records, whatever their size, and tells their number in
+// bytes of their heads: FIONREAD, fanotify_ioctl.
 func (f *files) queue() (waiting, size uint64) {
-	group, each := f.named, f.recordBytes.Load()
+	group := f.named
 	if group < 0 {
-		group, each = int(f.plainFD.Load()), fanotifyHead
+		group = int(f.plainFD.Load())
 	}
-	n, err := unix.IoctlGetInt(group, unix.SIOCINQ) // FIONREAD
+	n, err := unix.IoctlGetInt(group, unix.SIOCINQ)
 	if err != nil {
 		return 0, 0
 	}
-	return uint64(n), f.queueEvents * each
+	return uint64(n), f.queueEvents * fanotifyHead
 }
 
 // coverage is how a file system is watched.
@@ -90,12 +90,11 @@ const (
 
 var errRemote = errors.New("it is of a kind that is not watched, since whoever serves it may not answer")
 
-func openFiles() (*files, error) {
-	f := &files{named: -1, plain: -1, openExec: true, table: "/proc/self/mountinfo", queueEvents: queueEvents()}
-	f.recordBytes.Store(recordUsual)
+func openFiles(groups []namedGroup) (*files, error) {
+	f := &files{named: -1, plain: -1, mountinfo: -1, openExec: true, table: "/proc/self/mountinfo", queueEvents: queueEvents()}
 	f.plainFD.Store(-1)
 	var err error
-	for _, g := range namedGroups {
+	for _, g := range groups {
 		if f.named, err = unix.FanotifyInit(groupFlags|g.flags, unix.O_RDONLY); err == nil {
 			f.rename = g.rename
 			break
@@ -107,11 +106,26 @@ func openFiles() (*files, error) {
 			return nil, err
 		}
 	}
+	if err := f.mayMark(); err != nil {
+		f.close()
+		return nil, err
+	}
 	if f.mountinfo, err = unix.Open(f.table, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		f.close()
 		return nil, fmt.Errorf("open %s: %w", f.table, err)
 	}
 	return f, nil
+}
+
+// mayMark tries whether file systems may be watched: since Linux 5.13 anybody may have a group, but not for that.
+func (f *files) mayMark() error {
+	group := max(f.named, f.plain)
+	err := unix.FanotifyMark(group, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_CLOSE_WRITE, unix.AT_FDCWD, "/")
+	if err == unix.EPERM {
+		return fmt.Errorf("fanotify_mark: %w", err)
+	}
+	unix.FanotifyMark(group, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, unix.FAN_CLOSE_WRITE, unix.AT_FDCWD, "/")
+	return nil
 }
 
 func (f *files) openPlain() (err error) {
@@ -242,8 +256,8 @@ func (f *files) cover(s *filesystem) {
 			return
 		}
 	}
-	if careOf(s.kind) == devices {
-		return // what matters there is the names
+	if careOf(s.kind) == devices || !slices.ContainsFunc(s.points, s.isAt) {
+		return // what matters of devices is their names; what cannot be seen cannot be marked
 	}
 	if err := f.coverPlain(s); err != nil {
 		s.err = errors.Join(s.err, err)
@@ -251,6 +265,9 @@ func (f *files) cover(s *filesystem) {
 }
 
 func (f *files) coverByName(s *filesystem, point string) error {
+	if !s.isAt(point) {
+		return fmt.Errorf("%s: another mount lies over it", point)
+	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(point, &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", point, err)
@@ -278,6 +295,12 @@ func (f *files) coverByName(s *filesystem, point string) error {
 	return nil
 }
 
+// isAt reports whether the file system is what is seen at a mount point. Of btrfs the files have other devices than the mounts.
+func (s *filesystem) isAt(point string) bool {
+	var st unix.Stat_t
+	return s.kind == "btrfs" || unix.Stat(point, &st) == nil && uint64(st.Dev) == s.device
+}
+
 // coverPlain asks for descriptors: for the whole file system, else, before Linux 4.20, for each mount.
 func (f *files) coverPlain(s *filesystem) error {
 	mask := f.mask(f.kinds, byDescriptor)
@@ -288,6 +311,7 @@ func (f *files) coverPlain(s *filesystem) error {
 	if err := f.openPlain(); err != nil {
 		return err
 	}
+	s.points = slices.DeleteFunc(s.points, func(point string) bool { return !s.isAt(point) })
 	err := f.mark(f.plain, unix.FAN_MARK_FILESYSTEM, mask, byDescriptor, s.points[0])
 	if err == unix.EINVAL && f.openExec && mask&unix.FAN_OPEN_EXEC != 0 { // Linux 5.0 has it
 		f.openExec = false

@@ -1,6 +1,7 @@
 package degraded
 
 import (
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,11 +16,11 @@ const linkAge = 2 * time.Second
 func (r *run) readFiles() error {
 	r.behind = false
 	seen := false
-	for i, fd := range [2]int{r.files.named, int(r.files.plainFD.Load())} {
+	for _, fd := range [2]int{r.files.named, int(r.files.plainFD.Load())} {
 		if fd < 0 {
 			continue
 		}
-		some, err := r.readGroup(fd, i == 0)
+		some, err := r.readGroup(fd)
 		if err != nil {
 			return err
 		}
@@ -28,6 +29,9 @@ func (r *run) readFiles() error {
 	r.tellMessages()
 	r.flushMoved()
 	r.filesDue = 0
+	if r.reduced && !r.behind {
+		r.reduced = r.pressed()
+	}
 	if r.processes == nil {
 		r.tellExecsOpened()
 	} else if seen {
@@ -37,28 +41,19 @@ func (r *run) readFiles() error {
 }
 
 // readGroup reads a group until it has no more. The messages of processes are told as soon as it is known what they opened before.
-func (r *run) readGroup(fd int, named bool) (some bool, err error) {
+func (r *run) readGroup(fd int) (some bool, err error) {
 	for n := range readsMost {
-		size, err := unix.Read(fd, r.buf)
-		switch {
-		case err == unix.EAGAIN:
-			return some, nil
-		case err == unix.EINTR:
-			continue
-		case err == unix.EMFILE || err == unix.ENFILE || err == unix.EACCES || err == unix.ENXIO || err == unix.ETXTBSY:
-			// The descriptor of one event could not be made; the event is gone, fanotify_read.
-			r.tally[0].damaged.Add(1)
-			continue
-		case err != nil:
+		records, err := r.read(fd)
+		if records == nil || err != nil {
 			return some, err
 		}
 		some = true
 		r.keep()
-		records := r.buf[:size]
-		r.noteExecs(records)
 		r.tellMessages()
-		r.tellRecords(records, named)
-		if size < len(r.buf)/2 {
+		r.telling = true
+		r.tellRecords(records)
+		r.telling = false
+		if len(records) < len(r.buf)/2 {
 			return some, nil // what comes now can wait for the next round
 		}
 		if n == readsMost/2 {
@@ -67,6 +62,42 @@ func (r *run) readGroup(fd int, named bool) (some bool, err error) {
 	}
 	r.behind = true
 	return some, nil
+}
+
+// read reads records of a group, and notes what processes opened to execute it. nil is an empty queue.
+func (r *run) read(fd int) ([]byte, error) {
+	if fd == r.files.named && len(r.peeked) > 0 {
+		records := r.peeked
+		r.peeked = nil
+		return records, nil
+	}
+	for {
+		size, err := unix.Read(fd, r.buf)
+		switch {
+		case err == unix.EAGAIN:
+			return nil, nil
+		case err == unix.EINTR:
+			continue
+		case unreadable[err]:
+			r.tally[0].damaged.Add(1)
+			continue
+		case err != nil:
+			return nil, err
+		}
+		r.noteExecs(r.buf[:size])
+		return r.buf[:size], nil
+	}
+}
+
+// unreadable are errors of one event whose descriptor could not be made: the event is gone, and the next ones can be read.
+var unreadable = map[error]bool{unix.EMFILE: true, unix.ENFILE: true, unix.EACCES: true, unix.ENXIO: true, unix.ETXTBSY: true, unix.EPERM: true}
+
+// peek reads records before their time, for what processes opened to execute it. They are told when it is time.
+func (r *run) peek() {
+	if r.files == nil || r.files.named < 0 || r.telling || len(r.peeked) > 0 {
+		return
+	}
+	r.peeked, _ = r.read(r.files.named) // an error comes again
 }
 
 // keep lets directories be remembered while their renames are told.
@@ -88,16 +119,15 @@ func (r *run) noteExecs(b []byte) {
 		b = b[n:]
 		if err == nil && rec.mask&unix.FAN_OPEN_EXEC != 0 {
 			if path := r.pathOf(&rec, rec.entry, 0); len(path) > 1 {
-				r.opened.add(rec.pid, view(path))
+				r.opened.add(rec.pid, view(path[:len(path)-1]))
 			}
 		}
 	}
 }
 
-func (r *run) tellRecords(b []byte, named bool) {
+func (r *run) tellRecords(b []byte) {
 	var rec fanotifyRecord
-	records := uint64(0)
-	for size := uint64(len(b)); len(b) > 0; {
+	for len(b) > 0 {
 		n, err := rec.next(b)
 		if err != nil {
 			r.tally[0].damaged.Add(1)
@@ -106,15 +136,11 @@ func (r *run) tellRecords(b []byte, named bool) {
 			break // where the next one begins is not known
 		}
 		b = b[n:]
-		records++
 		if err == nil {
 			r.tellRecord(&rec)
 		}
 		if rec.fd >= 0 {
 			unix.Close(int(rec.fd))
-		}
-		if len(b) == 0 && named {
-			r.files.recordBytes.Store(size / records)
 		}
 	}
 }
@@ -176,8 +202,11 @@ func (r *run) followDirectory(rec *fanotifyRecord) {
 	path := r.path[:len(r.path)-1]
 	switch {
 	case len(path) == 0 || path[0] != '/':
-	case rec.mask&(unix.FAN_RENAME|moves|unix.FAN_DELETE) != 0:
-		r.dirs.moved(view(path))
+	case rec.mask&unix.FAN_RENAME != 0:
+		target := r.pathOf(rec, rec.target, 1)
+		r.dirs.moved(view(path), view(target[:len(target)-1]))
+	case rec.mask&(moves|unix.FAN_DELETE) != 0:
+		r.dirs.moved(view(path), "")
 	case rec.mask&unix.FAN_CREATE != 0 && rec.file != nil:
 		r.dirs.learn(rec.file, string(path))
 	}
@@ -258,31 +287,42 @@ func (r *run) identify(f *monitor.File) bool {
 func (r *run) tellCreate(rec *fanotifyRecord) {
 	r.start(monitor.FileCreate, rec)
 	e := &r.event
-	there := r.identify(&e.File)
-	if rec.mask&unix.FAN_ONDIR == 0 && there {
-		if first, link := r.linked(); link {
+	r.identify(&e.File)
+	if rec.mask&unix.FAN_ONDIR == 0 {
+		id := r.idOf(rec)
+		first := r.created.find(id)
+		switch {
+		case first != "" && first != e.File.Path, first == "" && r.old():
 			e.Kind, e.Target = monitor.FileLink, e.File
 			e.File.Path, e.File.Truncated = first, false
-		} else {
-			r.created.add(e.File.Device, e.File.Inode, e.File.Path)
+		case len(id) > 0:
+			r.created.add(id, e.File.Path)
 		}
 	}
 	r.deliver(nil)
 }
 
-// linked reports whether the file at hand, whose name is new, had a name before, and which, if that is known.
-func (r *run) linked() (first string, link bool) {
-	if r.stat.Nlink < 2 {
-		return "", false
+// idOf is by what the file at hand is remembered, nothing if it is gone and the kernel does not tell what it was.
+func (r *run) idOf(rec *fanotifyRecord) []byte {
+	if rec.file != nil {
+		return rec.file
 	}
-	first = view(r.created.find(r.event.File.Device, r.event.File.Inode))
-	if first != "" {
-		return first, first != r.event.File.Path
+	if !r.lookUp() || r.stat.Nlink < 2 && r.event.Kind != monitor.FileCreate {
+		return nil
+	}
+	id := binary.NativeEndian.AppendUint64(r.id[:0], r.stat.Ino)
+	return binary.NativeEndian.AppendUint64(id, unix.Mkdev(r.stat.Dev_major, r.stat.Dev_minor))
+}
+
+// old reports whether the file at hand, whose name is new, must have had a name before.
+func (r *run) old() bool {
+	if !r.lookUp() || r.stat.Nlink < 2 {
+		return false
 	}
 	if r.stat.Mask&unix.STATX_BTIME == 0 {
-		return "", true // the file system does not know when it was made
+		return true // the file system does not know when it was made
 	}
-	return "", r.clocks.wall.Sub(time.Unix(r.stat.Btime.Sec, int64(r.stat.Btime.Nsec))) > linkAge
+	return r.clocks.wall.Sub(time.Unix(r.stat.Btime.Sec, int64(r.stat.Btime.Nsec))) > linkAge
 }
 
 func (r *run) tellAttributes(rec *fanotifyRecord) {
@@ -324,6 +364,9 @@ func (r *run) tellRename(rec *fanotifyRecord) {
 	target := r.pathOf(rec, rec.target, 1)
 	r.event.Target = file(target)
 	r.at(-1, target)
+	if rec.file != nil && r.created.find(rec.file) != "" {
+		r.created.add(rec.file, r.event.Target.Path)
+	}
 	r.deliver((*run).completeRename)
 	r.at(-1, r.paths[0][:len(r.event.File.Path)+1])
 }

@@ -17,7 +17,7 @@ type Parts struct {
 	Flows     monitor.Support // sock_diag
 }
 
-// Probe opens each part for real, with the rights of the calling process and in its namespaces, and closes it again. It marks nothing and
+// Probe opens each part for real, with the rights of the calling process and in its namespaces, and closes it again. It
 // takes less than a millisecond, or 200 ms where the process connector does not answer. What ctx did not leave time for is not known.
 func Probe(ctx context.Context) Parts {
 	try := func(part int, open func() (interface{ close() error }, error)) monitor.Support {
@@ -34,7 +34,7 @@ func Probe(ctx context.Context) Parts {
 		return support(part, err)
 	}
 	return Parts{
-		Files:     try(partFiles, func() (interface{ close() error }, error) { return openFiles() }),
+		Files:     try(partFiles, func() (interface{ close() error }, error) { return openFiles(namedGroups) }),
 		Processes: try(partProcesses, func() (interface{ close() error }, error) { return openProcConnector(ctx) }),
 		Flows:     try(partFlows, func() (interface{ close() error }, error) { return openFlows() }),
 	}

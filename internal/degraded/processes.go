@@ -12,8 +12,9 @@ import (
 // message is what the process connector said, and what was found out at once.
 type message struct {
 	procEvent
-	found bool // exec: the process was still there to be read
-	old   ids  // uid: what it was before
+	found bool   // exec: the process was still there to be read
+	given string // exec: what it was given to execute, where it was not
+	old   ids    // uid: what it was before
 }
 
 // ids are the real and the effective user of a process.
@@ -26,11 +27,29 @@ const beforeMost = 1024
 const traceAttach = unix.PTRACE_ATTACH
 
 // readMessages reads what the process connector has, and looks at the processes that it names.
-func (r *run) readMessages() error {
-	for len(r.messages) < messagesMost {
+func (r *run) readMessages() (err error) {
+	r.messages = append(r.messages, r.early...)
+	r.early = r.early[:0]
+	r.messages, err = r.receive(r.messages)
+	return err
+}
+
+// catchUp reads what the process connector has while records of fanotify are told, and one of them is of a process that is not known: it was
+// made since. What else the messages say is told in the next round, when it was read what the processes opened before.
+func (r *run) catchUp() {
+	if len(r.early) < messagesMost {
+		r.early, _ = r.receive(r.early) // an error comes again
+	}
+	r.behind = r.behind || len(r.early) > 0
+}
+
+// receive appends messages.
+func (r *run) receive(messages []message) ([]message, error) {
+	first := len(messages)
+	for len(messages) < first+messagesMost {
 		n, err := r.processes.receive(r.small)
 		if err != nil {
-			return err
+			return messages, err
 		}
 		if n == 0 {
 			break
@@ -40,7 +59,7 @@ func (r *run) readMessages() error {
 		case err != nil:
 			r.tally[0].damaged.Add(1)
 		case ok && m.what != procAck:
-			r.messages = append(r.messages, m)
+			messages = append(messages, m)
 		}
 	}
 	if r.processes.lost {
@@ -48,10 +67,10 @@ func (r *run) readMessages() error {
 		r.forgetProcesses()
 		clear(r.before)
 	}
-	for i := range r.messages {
-		r.look(&r.messages[i])
+	for i := first; i < len(messages); i++ {
+		r.look(&messages[i])
 	}
-	return nil
+	return messages, nil
 }
 
 // look does what cannot wait.
@@ -60,7 +79,10 @@ func (r *run) look(m *message) {
 	case procFork:
 		r.fork(m)
 	case procExec:
-		m.found = r.lookAtExec(m.pid)
+		if m.found = r.lookAtExec(m.pid, r.clocks.bootAt(m.time)); !m.found {
+			r.peek()
+			r.imagine(m)
+		}
 	case procUID:
 		m.old = r.changeUser(m)
 	}
@@ -86,7 +108,7 @@ func (r *run) fork(m *message) {
 }
 
 // lookAtExec reads the process anew. One that is known by a start that is rounded otherwise is the same.
-func (r *run) lookAtExec(pid uint32) bool {
+func (r *run) lookAtExec(pid uint32, at time.Duration) bool {
 	var known monitor.ProcessID
 	var was ids
 	if p := r.table.Current(pid); p != nil {
@@ -105,7 +127,14 @@ func (r *run) lookAtExec(pid uint32) bool {
 			r.before[pid] = was
 		}
 	}
-	if known.PID != 0 && known.Start != p.StartBoot {
+	if p.Exe.Path == "" { // it has ended and waits for its parent
+		return false
+	}
+	start := p.StartBoot
+	// It executes this since the exec, not since it was read: what it forked in between is a copy of it.
+	s := sightOf(p, at)
+	r.table.Exec(&s, &monitor.Execution{Exe: p.Exe, Args: p.Args, Directory: p.Directory})
+	if known.PID != 0 && known.Start != start {
 		r.table.Exit(known)
 	}
 	return true
@@ -153,47 +182,58 @@ func (r *run) tellMessages() {
 // tellExec tells what a process executes. What it was given to execute was seen when it was opened; where that is a script, the process
 // executes its interpreter.
 func (r *run) tellExec(m *message) {
+	if !m.found && m.given == "" {
+		r.imagine(m)
+	}
+	p := r.subject(m.pid)
+	e := &r.event
+	*e = monitor.Event{Kind: monitor.Exec, Time: r.clocks.at(m.time), Process: p, File: p.Exe, Args: p.Args, ArgsTruncated: cut(p.Args)}
+	if !m.found {
+		e.File = monitor.File{Path: m.given}
+		r.deliver((*run).completeExec)
+		return
+	}
 	var room [8][]byte
 	opened := r.opened.take(m.pid, room[:0])
-	p := r.subject(m.pid)
-	if !m.found {
-		p = r.imagine(p, m, opened)
+	if len(opened) > 1 && view(opened[0]) != p.Exe.Path && names(p.Args, view(opened[0])) {
+		e.File = monitor.File{Path: view(opened[0])}
+		r.deliver((*run).completeExec)
+		return
 	}
-	r.event = monitor.Event{Kind: monitor.Exec, Time: r.clocks.at(m.time), Process: p, File: p.Exe, Args: p.Args, ArgsTruncated: cut(p.Args)}
-	var script func(*run) bool
-	switch {
-	case !m.found && len(opened) > 0, len(opened) > 1 && view(opened[0]) != p.Exe.Path && names(p.Args, view(opened[0])):
-		r.event.File = monitor.File{Path: view(opened[0])}
-		script = (*run).completeExec
-	}
-	r.deliver(script)
+	r.deliver(nil)
 }
 
 // completeExec finds the script.
 func (r *run) completeExec() bool {
-	r.at(-1, append(append(r.paths[1][:0], r.event.File.Path...), 0))
-	r.identify(&r.event.File)
+	if r.event.File.Path != "" {
+		r.at(-1, append(append(r.paths[1][:0], r.event.File.Path...), 0))
+		r.identify(&r.event.File)
+	}
 	return true
 }
 
-// imagine puts together what a process executed that was gone before it could be read.
-func (r *run) imagine(p *monitor.Process, m *message, opened [][]byte) *monitor.Process {
-	if p == &r.unknown {
-		return p
+// imagine puts together what a process executed that was gone before it could be read, from what it opened to do so.
+func (r *run) imagine(m *message) {
+	var room [8][]byte
+	opened := r.opened.take(m.pid, room[:0])
+	if len(opened) == 0 {
+		return
 	}
-	s := sightOf(p, r.clocks.bootAt(m.time))
-	var x monitor.Execution
-	x.Directory = p.Directory
+	m.given = string(opened[0])
+	p := r.table.Current(m.pid)
+	if p == nil {
+		return
+	}
+	x := monitor.Execution{Exe: monitor.File{Path: m.given}, Directory: p.Directory}
 	for _, o := range opened {
 		if !loader(view(o)) {
-			x.Exe = monitor.File{Path: view(o)}
+			x.Exe.Path = view(o)
 		}
 	}
-	if x.Exe.Path != "" {
-		s.Comm = path.Base(x.Exe.Path)
-		s.Comm = s.Comm[:min(len(s.Comm), 15)] // TASK_COMM_LEN
-	}
-	return r.table.Exec(&s, &x)
+	s := sightOf(p, r.clocks.bootAt(m.time))
+	s.Comm = path.Base(x.Exe.Path)
+	s.Comm = s.Comm[:min(len(s.Comm), 15)] // TASK_COMM_LEN
+	r.table.Exec(&s, &x)
 }
 
 // sightOf is a sight of a process as it is known.

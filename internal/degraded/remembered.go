@@ -1,5 +1,7 @@
 package degraded
 
+import "bytes"
+
 // rememberedExecs are the files that processes opened to execute them, until the process connector tells that they did.
 type rememberedExecs struct {
 	ring [256]struct {
@@ -47,30 +49,31 @@ func (m *rememberedExecs) first() uint32 {
 	return 0
 }
 
-// rememberedFiles are the files that were made last, so that a further name of one can be told with the first.
-type rememberedFiles struct {
-	ring [512]struct {
-		device, inode uint64
-		path          []byte
-	}
-	next int
+// rememberedFiles are the files that were made lately, so that a further name of one can be told with the first. Each has one place, which
+// it may lose to another.
+type rememberedFiles [512]struct {
+	id   []byte // as fanotify calls the file, else device and inode
+	path []byte
 }
 
-func (m *rememberedFiles) add(device, inode uint64, path string) {
-	if inode == 0 {
-		return
+// place is where a file is remembered, if it is. The hash is FNV-1a.
+func (m *rememberedFiles) place(id []byte) int {
+	h := uint32(2166136261)
+	for _, b := range id {
+		h = (h ^ uint32(b)) * 16777619
 	}
-	e := &m.ring[m.next%len(m.ring)]
-	e.device, e.inode, e.path = device, inode, append(e.path[:0], path...)
-	m.next++
+	return int(h>>16^h) % len(m)
 }
 
-// find is the path under which a file was made, nil if that is not known. It is good until the next add.
-func (m *rememberedFiles) find(device, inode uint64) []byte {
-	for i := 1; i <= len(m.ring); i++ {
-		if e := &m.ring[(m.next+len(m.ring)-i)%len(m.ring)]; e.inode == inode && e.device == device {
-			return e.path
-		}
+func (m *rememberedFiles) add(id []byte, path string) {
+	e := &m[m.place(id)]
+	e.id, e.path = append(e.id[:0], id...), append(e.path[:0], path...)
+}
+
+// find is the path that a file has, "" if that is not known. It is good until the next add.
+func (m *rememberedFiles) find(id []byte) string {
+	if e := &m[m.place(id)]; len(id) > 0 && bytes.Equal(e.id, id) {
+		return view(e.path)
 	}
-	return nil
+	return ""
 }

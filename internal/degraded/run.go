@@ -21,7 +21,7 @@ const (
 const (
 	// filesRest is how long the reader leaves fanotify alone after it had something. What it has waits meanwhile, the kernel merges what
 	// repeats, and nobody is woken. The process connector is read at once all the same, since what it names may soon be gone.
-	filesRest = 10 * time.Millisecond
+	filesRest = 5 * time.Millisecond
 	// mountsRest is the time between two looks at what is mounted: a host may mount a hundred file systems one after another.
 	mountsRest = 200 * time.Millisecond
 )
@@ -45,6 +45,7 @@ type run struct {
 	behind  bool            // fanotify has more than was read
 
 	messages []message // of the process connector
+	early    []message // that were read before their time
 	exits    []procEvent
 	before   map[uint32]ids
 	opened   rememberedExecs
@@ -52,9 +53,12 @@ type run struct {
 	dirs     *directories
 	moved    movedFile
 	buf      []byte // of fanotify records
+	peeked   []byte // those in it that were read before their time
+	telling  bool   // those in it are being told
 	small    []byte // of a message
 	paths    [2][unix.PathMax + 1]byte
 	stat     unix.Statx_t
+	id       [16]byte
 	fd       int    // of the file at hand, or -1
 	path     []byte // its path, ends with NUL
 	looked   bool   // stat is the file's at hand
@@ -103,7 +107,12 @@ func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
 		return nil
 	}
 	r.final = true
-	return r.round(ready{files: true, processes: true, flows: true})
+	for range 3 { // what comes after that came after the end
+		if err := r.round(ready{files: r.files != nil, processes: r.processes != nil, flows: r.flows != nil}); err != nil || len(r.early) == 0 {
+			return err
+		}
+	}
+	return nil
 }
 
 // ready says which parts have something.
@@ -192,6 +201,12 @@ func (r *run) subject(pid uint32) *monitor.Process {
 	if r.processes != nil {
 		if p := r.table.Current(pid); p != nil {
 			return p
+		}
+		if pid != 0 && pid != r.gone {
+			r.catchUp()
+			if p := r.table.Current(pid); p != nil {
+				return p
+			}
 		}
 	}
 	if pid != 0 && pid != r.gone {

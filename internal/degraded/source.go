@@ -46,14 +46,20 @@ const (
 // Open opens the parts that the host has. Events that happen before Run is called wait in the kernel. It is an error if there is no part;
 // the reasons can be told with errors.Is and an errno.
 func Open(ctx context.Context, s monitor.Settings) (monitor.Source, error) {
-	o, err := open(ctx, s)
+	o, err := open(ctx, s, options{groups: namedGroups})
 	if err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
-func open(ctx context.Context, settings monitor.Settings) (*source, error) {
+// options are what a kernel could have less of than this one.
+type options struct {
+	groups []namedGroup // that are tried
+	lacks  [3]error     // parts that are not opened, and why
+}
+
+func open(ctx context.Context, settings monitor.Settings, o options) (*source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -62,9 +68,16 @@ func open(ctx context.Context, settings monitor.Settings) (*source, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	s := &source{wake: wake, labels: exists("/sys/fs/selinux/enforce")}
-	s.files, s.missing[partFiles] = openFiles()
-	s.processes, s.missing[partProcesses] = openProcConnector(ctx)
-	s.flows, s.missing[partFlows] = openFlows()
+	s.missing = o.lacks
+	if s.missing[partFiles] == nil {
+		s.files, s.missing[partFiles] = openFiles(o.groups)
+	}
+	if s.missing[partProcesses] == nil {
+		s.processes, s.missing[partProcesses] = openProcConnector(ctx)
+	}
+	if s.missing[partFlows] == nil {
+		s.flows, s.missing[partFlows] = openFlows()
+	}
 	if s.files == nil && s.processes == nil && s.flows == nil {
 		unix.Close(wake)
 		return nil, fmt.Errorf("open the degraded source: %w", errors.Join(s.missing[:]...))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,7 +29,11 @@ type watcher struct {
 // watch opens the source and runs it until the test ends.
 func watch(t testing.TB, s monitor.Settings, keep func(*monitor.Event) bool) *watcher {
 	t.Helper()
-	o := openSource(t, s)
+	return watchSource(t, openSource(t, s, options{groups: namedGroups}), keep)
+}
+
+func watchSource(t testing.TB, o *source, keep func(*monitor.Event) bool) *watcher {
+	t.Helper()
 	w := &watcher{source: o, t: t, news: make(chan struct{}, 1), keep: keep}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -45,11 +50,11 @@ func watch(t testing.TB, s monitor.Settings, keep func(*monitor.Event) bool) *wa
 	return w
 }
 
-// openSource opens the source with all its parts.
-func openSource(t testing.TB, s monitor.Settings) *source {
+// openSource opens the source with all parts that it is not to lack.
+func openSource(t testing.TB, s monitor.Settings, with options) *source {
 	t.Helper()
-	o, err := open(context.Background(), s)
-	if err == nil && o.missing == [3]error{} {
+	o, err := open(context.Background(), s, with)
+	if err == nil && o.missing == with.lacks {
 		return o
 	}
 	if err == nil {
@@ -79,7 +84,7 @@ func (w *watcher) take(e *monitor.Event) {
 // find waits for an event.
 func (w *watcher) find(what string, is func(*monitor.Event) bool) *monitor.Event {
 	w.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(5 * time.Second)
 	for {
 		w.mu.Lock()
 		for i := range w.events {
@@ -93,12 +98,12 @@ func (w *watcher) find(what string, is func(*monitor.Event) bool) *monitor.Event
 		case <-w.news:
 		case <-deadline:
 			w.t.Errorf("no event: %s", what)
-			w.dump()
 			return nil
 		}
 	}
 }
 
+// dump logs what was kept.
 func (w *watcher) dump() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,6 +138,9 @@ func TestFiles(t *testing.T) {
 	w := watch(t, monitor.Settings{Kinds: allOfThem}, below(dir))
 	pid := act(t, "files", dir)
 	checkFiles(t, w, dir, pid)
+	if t.Failed() {
+		w.dump()
+	}
 }
 
 // checkFiles expects what the actor does.
@@ -199,5 +207,124 @@ func TestExecAndExit(t *testing.T) {
 	e = w.find("exit", func(e *monitor.Event) bool { return e.Kind == monitor.Exit && int(e.Process.PID) == pid })
 	if e != nil && (e.ExitCode != 7 || e.Signal != 0 || e.Process.Exe.Path != executablePath(t)) {
 		t.Errorf("exit %d signal %d %+v", e.ExitCode, e.Signal, e.Process)
+	}
+}
+
+func TestScript(t *testing.T) {
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, everything)
+	script := filepath.Join(t.TempDir(), "script.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nread wait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(script, "argument")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e := w.find("exec of a script", func(e *monitor.Event) bool { return e.Kind == monitor.Exec && int(e.Process.PID) == c.Process.Pid })
+	in.Close()
+	c.Wait()
+	if e == nil {
+		return
+	}
+	interpreter, _ := filepath.EvalSymlinks("/bin/sh")
+	if e.File.Path != script || e.File.Inode == 0 || e.Process.Exe.Path != interpreter || len(e.Args) != 3 || e.Args[1] != script {
+		t.Errorf("file %+v, executes %s, arguments %q", e.File, e.Process.Exe.Path, e.Args)
+	}
+}
+
+// A process that is gone before it can be read is told with what was seen of it.
+func TestShortProcesses(t *testing.T) {
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, func(e *monitor.Event) bool { return e.Kind == monitor.Exec || e.Kind == monitor.Exit })
+	truth, err := exec.LookPath("true")
+	if err != nil {
+		t.Skip("needs true(1)")
+	}
+	const runs = 200
+	pids := map[uint32]bool{}
+	for range runs {
+		c := exec.Command(truth)
+		if err := c.Run(); err != nil {
+			t.Fatal(err)
+		}
+		pids[uint32(c.Process.Pid)] = true
+	}
+	last := exec.Command(truth)
+	last.Run()
+	w.find("the last exit", func(e *monitor.Event) bool { return e.Kind == monitor.Exit && int(e.Process.PID) == last.Process.Pid })
+	execs := w.all(func(e *monitor.Event) bool { return e.Kind == monitor.Exec && pids[e.Process.PID] })
+	named, read, child := 0, 0, 0
+	exits := len(w.all(func(e *monitor.Event) bool { return e.Kind == monitor.Exit && pids[e.Process.PID] }))
+	for _, e := range execs {
+		if filepath.Base(e.File.Path) == "true" || filepath.Base(e.Process.Exe.Path) == "true" {
+			named++
+		}
+		if len(e.Args) > 0 {
+			read++
+		}
+		if int(e.Process.PPID) == os.Getpid() {
+			child++
+		}
+	}
+	t.Logf("%d processes: %d execs, %d exits, %d with the file, %d with arguments, %d with the parent", runs, len(execs), exits, named, read, child)
+	if len(execs) != runs || exits != runs || named != runs || child != runs {
+		t.Errorf("expected %d of each but arguments", runs)
+	}
+}
+
+// A child that executes nothing is a copy of its parent, and known by it when it is gone.
+func TestForkWithoutExec(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "out")
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, below(file))
+	act(t, "forks", file)
+	e := w.find("write", func(e *monitor.Event) bool { return e.Kind == monitor.FileWrite })
+	if e == nil {
+		return
+	}
+	shell, _ := filepath.EvalSymlinks("/bin/sh")
+	if e.Process.Exe.Path != shell || e.Process.Parent != "sh" || e.Process.UID != uint32(os.Getuid()) {
+		t.Errorf("process %+v", e.Process)
+	}
+}
+
+func TestSignal(t *testing.T) {
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, everything)
+	c := exec.Command("sleep", "60")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.Process.Kill()
+	c.Wait()
+	e := w.find("exit", func(e *monitor.Event) bool { return e.Kind == monitor.Exit && int(e.Process.PID) == c.Process.Pid })
+	if e != nil && (e.ExitCode != -1 || e.Signal != 9) {
+		t.Errorf("exit %d signal %d, expected signal 9", e.ExitCode, e.Signal)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, everything)
+	pid := act(t, "user")
+	e := w.find("change of user", func(e *monitor.Event) bool { return e.Kind == monitor.Credentials && int(e.Process.PID) == pid })
+	if e != nil && (e.OldUID != 0 || e.OldEUID != 0 || e.Process.UID != 12345 || e.Process.EUID != 12345) {
+		t.Errorf("was %d %d, is %d %d", e.OldUID, e.OldEUID, e.Process.UID, e.Process.EUID)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	w := watch(t, monitor.Settings{Kinds: allOfThem}, everything)
+	c := actor(t, "trace")
+	out, err := c.Output()
+	if c.ProcessState == nil || c.ProcessState.ExitCode() != 7 {
+		t.Fatal(err)
+	}
+	e := w.find("trace", func(e *monitor.Event) bool { return e.Kind == monitor.Trace && int(e.Process.PID) == c.Process.Pid })
+	if e != nil && (fmt.Sprintln(e.OtherPID) != string(out) || e.Process.Exe.Path != executablePath(t)) {
+		t.Errorf("traces %d, expected %s; process %+v", e.OtherPID, out, e.Process)
+	}
+	if more := w.all(func(e *monitor.Event) bool { return e.Kind == monitor.Trace }); len(more) != 1 {
+		t.Errorf("%d events, expected one: that it let go is none", len(more))
 	}
 }

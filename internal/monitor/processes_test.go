@@ -16,18 +16,33 @@ import (
 
 // The test's own process and a child of it, read from the machine's proc(5).
 func TestProcessesOfThisMachine(t *testing.T) {
-	child := exec.Command("sleep", "100")
+	child := exec.Command("cat", "-")
 	child.Dir = "/usr"
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { child.Process.Kill(); child.Wait() }()
+	defer func() { in.Close(); child.Wait() }()
+	// Its arguments are there only when it runs: Start returns a little before.
+	if _, err := in.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	table := NewProcesses(ProcessesOptions{Labels: true})
 	p := table.Read(uint32(child.Process.Pid))
 	if p == nil {
 		t.Fatal("the child is not there")
 	}
-	if p.PPID != uint32(os.Getpid()) || p.UID != uint32(os.Getuid()) || p.Exe.Inode == 0 || p.StartBoot == 0 || p.Directory != "/usr" || !slices.Equal(p.Args, []string{"sleep", "100"}) {
+	if p.PPID != uint32(os.Getpid()) || p.UID != uint32(os.Getuid()) || p.Exe.Inode == 0 || p.StartBoot == 0 || p.Directory != "/usr" || !slices.Equal(p.Args, []string{"cat", "-"}) {
 		t.Errorf("%+v", p)
 	}
 	if age := time.Since(p.Start); age < -time.Second || age > time.Minute {

@@ -117,18 +117,24 @@ func actOnFlows([]string) error {
 		c.Write([]byte("hello"))
 		s.Read(make([]byte, 5))
 		fmt.Println(l.Addr(), c.LocalAddr(), u.LocalAddr())
-		if _, err := in.ReadString('\n'); err != nil {
+		if ended(in) {
 			return nil
 		}
 		for _, closing := range []interface{ Close() error }{c, s, l, u} {
 			closing.Close()
 		}
 		fmt.Println("closed")
-		if _, err := in.ReadString('\n'); err != nil {
+		if ended(in) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// ended waits for a line.
+func ended(in *bufio.Reader) bool {
+	_, err := in.ReadString('\n')
+	return err != nil
 }
 
 // actOnTrace takes hold of a process and lets it go.

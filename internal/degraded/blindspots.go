@@ -120,8 +120,8 @@ var always = [...][]monitor.BlindSpot{
 	},
 	partFlows: {
 		{Kinds: flowKinds, What: fault.Text{
-			EN: "Open flows and listening sockets are looked for once a second or, on hosts with many, less often: shorter ones are told when they end, without their process, or, if they listen, not at all",
-			JA: "開いているフローと待ち受けソケットは 1 秒ごと(多数ある場合はより長い間隔)に調べられます。それより短いフローは終了時にプロセスなしで記録され、短い待ち受けは記録されません",
+			EN: "Open flows and listening sockets are looked for every second or, on hosts with many, up to every 30 seconds: shorter ones are told when they end, without their process, or, if they listen, not at all",
+			JA: "開いているフローと待ち受けソケットは 1 秒ごと(多数ある場合は最長 30 秒ごと)に調べられます。それより短いフローは終了時にプロセスなしで記録され、短い待ち受けは記録されません",
 		}},
 		{Kinds: monitor.KindsOf(monitor.FlowOpen), What: fault.Text{
 			EN: "Only UDP sockets that are connected to one peer are seen",
@@ -221,7 +221,7 @@ func (f *files) spots() (spots []monitor.BlindSpot) {
 }
 
 func (s *filesystem) reason() fault.Text {
-	if s.err == errRemote {
+	if errors.Is(s.err, errRemote) {
 		return notRemote
 	}
 	if s.err == nil {

@@ -30,3 +30,10 @@ func (c *clocks) at(monotonic time.Duration) time.Time { return c.wall.Add(monot
 func (c *clocks) bootAt(monotonic time.Duration) time.Duration {
 	return c.boot + monotonic - c.monotonic
 }
+
+// threadTime is how long the calling thread has had a CPU.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
+}

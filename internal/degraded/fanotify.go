@@ -124,7 +124,7 @@ func (f *files) mayMark() error {
 	if err == unix.EPERM {
 		return fmt.Errorf("fanotify_mark: %w", err)
 	}
-	unix.FanotifyMark(group, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, unix.FAN_CLOSE_WRITE, unix.AT_FDCWD, "/")
+	_ = unix.FanotifyMark(group, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, unix.FAN_CLOSE_WRITE, unix.AT_FDCWD, "/")
 	return nil
 }
 
@@ -278,7 +278,7 @@ func (f *files) coverByName(s *filesystem, point string) error {
 		mask &^= plainMask
 	}
 	err := f.mark(f.named, unix.FAN_MARK_FILESYSTEM, mask, byName, point)
-	if err == unix.EINVAL && f.rename == unix.FAN_RENAME {
+	if errors.Is(err, unix.EINVAL) && f.rename == unix.FAN_RENAME {
 		f.rename = moves
 		if mask&unix.FAN_RENAME != 0 {
 			mask = mask&^unix.FAN_RENAME | moves
@@ -289,7 +289,7 @@ func (f *files) coverByName(s *filesystem, point string) error {
 		return err
 	}
 	if err := decodable(point); err != nil {
-		unix.FanotifyMark(f.named, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, unix.AT_FDCWD, point)
+		_ = unix.FanotifyMark(f.named, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, unix.AT_FDCWD, point)
 		return fmt.Errorf("%s: its files cannot be found by what fanotify calls them: %w", point, err)
 	}
 	return nil
@@ -313,7 +313,7 @@ func (f *files) coverPlain(s *filesystem) error {
 	}
 	s.points = slices.DeleteFunc(s.points, func(point string) bool { return !s.isAt(point) })
 	err := f.mark(f.plain, unix.FAN_MARK_FILESYSTEM, mask, byDescriptor, s.points[0])
-	if err == unix.EINVAL && f.openExec && mask&unix.FAN_OPEN_EXEC != 0 { // Linux 5.0 has it
+	if errors.Is(err, unix.EINVAL) && f.openExec && mask&unix.FAN_OPEN_EXEC != 0 { // Linux 5.0 has it
 		f.openExec = false
 		return f.coverPlain(s)
 	}

@@ -306,6 +306,61 @@ func TestConnectorOverflow(t *testing.T) {
 	})
 }
 
+// What nobody asks for wakes nobody.
+func TestConnectorFilter(t *testing.T) {
+	openSource(t, monitor.Settings{}, options{groups: namedGroups}).Close()
+	p, err := openProcConnector(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if p.unfiltered {
+		t.Skip("this kernel does not endure a filter")
+	}
+	if err := p.set(monitor.ProcessKinds &^ monitor.KindsOf(monitor.Trace)); err != nil {
+		t.Fatal(err)
+	}
+	act(t, "storm", t.TempDir(), "10") // it has threads
+	act(t, "trace")
+	buf, all := make([]byte, 4096), 0
+	for ; ; all++ {
+		n, err := p.receive(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		var e procEvent
+		if ok, err := e.parse(buf[:n]); !ok || err != nil || e.what == procPtrace {
+			t.Errorf("message %#x of %d and %d came through", uint32(e.what), e.thread, e.pid)
+		}
+	}
+	if all == 0 {
+		t.Error("no message")
+	}
+}
+
+// A kernel that does not endure a filter tells everything, and what nobody asked for is left out here.
+func TestConnectorWithoutFilter(t *testing.T) {
+	o := openSource(t, monitor.Settings{}, options{groups: namedGroups})
+	o.processes.close()
+	var err error
+	if o.processes, err = newProcConnector(context.Background(), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Set(monitor.Settings{Kinds: allOfThem}); err != nil {
+		t.Fatal(err)
+	}
+	w := watchSource(t, o, everything)
+	pid := act(t, "storm", t.TempDir(), "100") // it has threads
+	w.find("exit", func(e *monitor.Event) bool { return e.Kind == monitor.Exit && int(e.Process.PID) == pid })
+	exits := w.all(func(e *monitor.Event) bool { return e.Kind == monitor.Exit && int(e.Process.PID) == pid })
+	if c, _ := w.Counts(); len(exits) != 1 || c.Kinds[0].Damaged != 0 {
+		t.Errorf("%d exits, expected one; %d messages could not be read", len(exits), c.Kinds[0].Damaged)
+	}
+}
+
 func TestCloseWhileBusy(t *testing.T) {
 	for range 5 {
 		o := openSource(t, monitor.Settings{Kinds: allOfThem}, options{groups: namedGroups})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -32,27 +33,48 @@ var (
 // procConnector is a socket that the kernel tells of processes.
 type procConnector struct {
 	netlinkSocket
-	mask procWhat
+	mask       procWhat
+	unfiltered bool // all messages have to be let through
+	listens    int  // how often the kernel was told that somebody listens
 }
 
 func openProcConnector(ctx context.Context) (*procConnector, error) {
+	p, err := newProcConnector(ctx, false)
+	if err != nil || p.enduresFilter(ctx) {
+		return p, err
+	}
+	p.netlinkSocket.close() // without a word: the kernel counts nobody any more
+	return newProcConnector(ctx, true)
+}
+
+func newProcConnector(ctx context.Context, unfiltered bool) (*procConnector, error) {
 	s, err := openNetlink(unix.NETLINK_CONNECTOR, cnIdxProc)
 	if err != nil {
 		return nil, err
 	}
-	p := &procConnector{netlinkSocket: *s}
-	if err := p.listen(ctx); err != nil {
-		p.close()
-		return nil, err
+	p := &procConnector{netlinkSocket: *s, unfiltered: unfiltered}
+	if err := errors.Join(p.filter(procAck), p.listen(ctx)); err != nil {
+		return nil, errors.Join(err, p.netlinkSocket.close())
 	}
 	return p, nil
 }
 
+// enduresFilter makes a message that the filter does not let through, and looks whether the kernel still knows that somebody listens. Some
+// kernels of the beginning of 2024 take a message that nobody got for a sign that nobody listens, and are silent from then on: those with
+// commit c46bfba1337d ("connector: Fix proc_event_num_listeners count not cleared"), such as 6.6.14 and 6.7.2, until it was reverted.
+func (p *procConnector) enduresFilter(ctx context.Context) bool {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var name [16]byte
+	if unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0) != nil ||
+		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0) != nil {
+		return true // not to be found out
+	}
+	return p.listen(ctx) == nil
+}
+
 // listen subscribes, and waits for the acknowledgement, which is the only way to know that anybody is there.
 func (p *procConnector) listen(ctx context.Context) error {
-	if err := p.filter(procAck); err != nil {
-		return err
-	}
 	err := p.send(procRequest(procListen))
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return errNamespace
@@ -60,10 +82,15 @@ func (p *procConnector) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.listens++
+	return p.awaitAck(ctx)
+}
+
+func (p *procConnector) awaitAck(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, procPatience)
 	defer cancel()
-	buf := make([]byte, 256)
-	for {
+	deadline, _ := ctx.Deadline()
+	for buf := make([]byte, 256); ; {
 		n, err := p.receive(buf)
 		if err != nil {
 			return fmt.Errorf("receive: %w", err)
@@ -75,15 +102,13 @@ func (p *procConnector) listen(ctx context.Context) error {
 			}
 			return nil
 		}
-		if n > 0 {
-			continue
-		}
-		deadline, _ := ctx.Deadline()
 		left := time.Until(deadline)
 		if ctx.Err() != nil || left <= 0 {
 			return silence()
 		}
-		unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if n == 0 {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1) // its result is what is received next
+		}
 	}
 }
 
@@ -112,7 +137,7 @@ func (p *procConnector) set(kinds monitor.Kinds) error {
 	if kinds.Has(monitor.Trace) {
 		mask |= procPtrace
 	}
-	if mask == p.mask {
+	if mask == p.mask || p.unfiltered {
 		return nil
 	}
 	if err := p.filter(mask); err != nil {
@@ -144,6 +169,9 @@ func procRequest(words ...uint32) []byte {
 // filter lets messages of the kinds through, and acknowledgements. Of threads that come and go it lets none through: the number of one
 // that is not its process's first is not the process's.
 func (p *procConnector) filter(mask procWhat) error {
+	if p.unfiltered {
+		return nil
+	}
 	const (
 		load    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		ifEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -196,11 +224,13 @@ func network(w uint32) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-// close tells the kernel that nobody listens any more: before 6.6 it does not notice by itself, and goes on making messages.
-func (p *procConnector) close() error {
-	err := p.send(procRequest(procIgnore))
-	if errors.Is(err, unix.ECONNREFUSED) {
-		err = nil
+// close tells the kernel that nobody listens any more: it does not notice by itself, and goes on making messages. Before Linux 6.6 it counts how
+// often it was told that somebody does.
+func (p *procConnector) close() (err error) {
+	for range p.listens {
+		if e := p.send(procRequest(procIgnore)); !errors.Is(e, unix.ECONNREFUSED) {
+			err = errors.Join(err, e)
+		}
 	}
 	return errors.Join(err, p.netlinkSocket.close())
 }

@@ -41,7 +41,7 @@ type procEvent struct {
 // procDataSize is how many words each kind has behind its pid and thread group. struct exit_proc_event has had the parent since 4.18.
 var procDataSize = map[procWhat]int{procAck: -1, procFork: 2, procExec: 0, procUID: 2, procPtrace: 2, procExit: 2}
 
-// parse reads one datagram. It trusts no length in it. ok is false for a kind that nobody asked for.
+// parse reads one datagram. It trusts no length in it. ok is false for a kind that nobody asked for, and for threads that come and go.
 func (p *procEvent) parse(b []byte) (ok bool, err error) {
 	if len(b) < offData+4 {
 		return false, fmt.Errorf("process connector message of %d bytes, expected at least %d", len(b), offData+4)
@@ -75,5 +75,6 @@ func (p *procEvent) parse(b []byte) (ok bool, err error) {
 			p.data[i] = u32(b, at)
 		}
 	}
-	return true, nil
+	thread := p.what == procFork && p.data[0] != p.data[1] || p.what == procExit && p.thread != p.pid
+	return !thread, nil
 }

@@ -158,7 +158,7 @@ func (r *run) wait() (ready, error) {
 	}
 	if fds[0].Revents != 0 {
 		var b [8]byte
-		unix.Read(r.wake, b[:])
+		_, _ = unix.Read(r.wake, b[:]) // takes the count away; there is nothing in it
 	}
 	has := func(i int) bool { return i > 0 && fds[i].Revents != 0 }
 	return ready{files: has(named) || has(plain), mounts: has(mounts), processes: has(processes), flows: has(flows)}, nil

@@ -20,10 +20,6 @@ var diagStates = map[uint8]uint32{
 	unix.IPPROTO_UDP: 1 << tcpEstablished,
 }
 
-// destroyGroups are the multicast groups that tell of sockets that end, Linux 4.4: enum sknetlink_groups.
-const destroyGroups = 1<<(unix.SKNLGRP_INET_TCP_DESTROY-1) | 1<<(unix.SKNLGRP_INET_UDP_DESTROY-1) |
-	1<<(unix.SKNLGRP_INET6_TCP_DESTROY-1) | 1<<(unix.SKNLGRP_INET6_UDP_DESTROY-1)
-
 // diagRequest asks for the sockets of a family and protocol: struct inet_diag_req_v2 behind the head.
 func diagRequest(family, protocol uint8) []byte {
 	const size = nlmsgHead + 56

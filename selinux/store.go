@@ -30,7 +30,8 @@ type store struct {
 	flat bool
 }
 
-// errNoStore says that a host has no module store for a policy type, as where the policy was built in one piece.
+// errNoStore says that a host has no module store for a policy type, as where the policy was built in one piece. A store without any module
+// is none either: "semodule -l" makes one on a host that has the tools and no policy (libsemanage 3.4).
 var errNoStore = fmt.Errorf("no module store: %w", fs.ErrNotExist)
 
 // openStore finds the store of a policy type: where semanage.conf(5) says, else in the places that libsemanage was built for.
@@ -49,13 +50,11 @@ func openStore(r host.Root, policyType string) (store, error) {
 		if lost {
 			s.set = "previous"
 		}
-		_, err = r.Stat(s.modules())
-		if err == nil {
+		there, err := s.hasModules(s.set)
+		if there {
 			return s, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			problem = errors.Join(problem, err)
-		}
+		problem = errors.Join(problem, err)
 	}
 	flat := store{root: r, typ: policyType, dir: path.Join("/etc/selinux", policyType, "modules"), set: "active", flat: true}
 	if _, err := r.Stat(flat.modules()); err == nil {

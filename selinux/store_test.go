@@ -20,7 +20,7 @@ const modulesDir = "/var/lib/selinux/targeted/active/modules/"
 // stored is a root with a module store made of plain files.
 func stored(t *testing.T, files map[string]string) host.Root {
 	root := t.TempDir()
-	must(t, os.MkdirAll(root+modulesDir, 0o700))
+	write(t, filepath.Join(root, modulesDir, "100/base/cil"), "(block base)")
 	for name, content := range files {
 		write(t, filepath.Join(root, name), content)
 	}
@@ -78,6 +78,11 @@ func TestStoreTrouble(t *testing.T) {
 	typ := host.Read("targeted", configPath)
 	if got := readStore(host.At(t.TempDir()), typ, ""); !HasNoStore(got.Err) || !errors.Is(got.Err, fs.ErrNotExist) {
 		t.Errorf("no store: %v", got.Err)
+	}
+	empty := t.TempDir()
+	must(t, os.MkdirAll(empty+modulesDir, 0o700))
+	if got := readStore(host.At(empty), typ, ""); !HasNoStore(got.Err) {
+		t.Errorf("a store without modules: %v", got.Err)
 	}
 	r := stored(t, at("400", strings.Repeat("x", maxModule+1)))
 	if got := readStore(r, typ, Packaged); got.Err != nil || got.Value.State != ModulePresent || got.Value.Current.Err == nil {

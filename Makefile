@@ -81,9 +81,10 @@ shellcheck:
 licences:
 	@$(GO) run ./packaging/licences
 
-bench: deps-test packages ## the benchmarks, with peers; docs/benchmarks.md tells what was seen
+bench: deps-test packages ## the benchmarks, with peers, against docs/benchmarks.json: make bench [RENEW=1 writes it anew] [MONITOR=amp]
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./vagrant/cmd/lab exec debian12-enforcing-el vagrant/bench/remedy19.sh
+	nice -n 5 $(GO) run ./vagrant/cmd/lab bench $(if $(RENEW),--renew) $(if $(MONITOR),--monitor $(MONITOR))
 
 generate: deps-generate ## BPF objects, shell completions
 	$(GO) generate ./bpf ./packaging/completions

@@ -75,3 +75,18 @@ func TestArguments(t *testing.T) {
 		t.Errorf("a guest without SELinux boots with it: %s", args)
 	}
 }
+
+func TestClock(t *testing.T) {
+	for _, c := range []struct {
+		counted bool
+		want    string
+	}{
+		{false, "-accel tcg,thread=multi -cpu"},
+		{true, "-accel tcg,thread=single -icount shift=0,sleep=off -cpu"},
+	} {
+		img := Image{Guest: Guest{CPUs: 1, Counted: c.counted, SELinux: SELinux{Mode: "disabled"}}}
+		if got := strings.Join(img.arguments("drive", "serial", "target"), " "); !strings.HasPrefix(got, c.want) {
+			t.Errorf("counted %t: %s, expected %s at the start", c.counted, got, c.want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func CacheDir() (string, error) {
 
 // key is a hash of everything that an image is made from, but for the versions that the package sources hold on the day.
 func (g Guest) key() (string, error) {
-	g.Timeout, g.CPUs, g.MemoryMiB, g.Purpose = 0, 0, 0, ""
+	g.Timeout, g.CPUs, g.MemoryMiB, g.Purpose, g.Counted = 0, 0, 0, "", false
 	h := sha256.New()
 	if err := json.NewEncoder(h).Encode(g); err != nil {
 		return "", err
@@ -257,8 +257,10 @@ func (b *builder) configure(g Guest, root string) error {
 		}
 	}
 	// The console is for the kernel's and systemd's messages alone.
-	if err := os.Symlink("/dev/null", at("etc/systemd/system/serial-getty@ttyS0.service")); err != nil {
-		return err
+	for _, unit := range append([]string{"serial-getty@ttyS0.service"}, g.Masked...) {
+		if err := os.Symlink("/dev/null", at("etc/systemd/system/"+unit)); err != nil {
+			return err
+		}
 	}
 	return setLoginDefs(at("etc/login.defs"), g.LoginDefs)
 }

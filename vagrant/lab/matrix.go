@@ -30,6 +30,8 @@ type Guest struct {
 	SELinux   SELinux           `yaml:"selinux"`
 	LoginDefs map[string]string `yaml:"login_defs"`
 	RPM       bool              `yaml:"rpm"`
+	Masked    []string          `yaml:"masked" json:",omitempty"`
+	Counted   bool              `yaml:"counted" json:",omitempty"`
 	MemoryMiB int               `yaml:"memory_mib"`
 	CPUs      int               `yaml:"cpus"`
 	Timeout   time.Duration     `yaml:"timeout"`
@@ -59,6 +61,11 @@ func (m Matrix) Guest(name string) (Guest, error) {
 		}
 	}
 	return Guest{}, fmt.Errorf("no guest %q in the matrix; there are: %s", name, strings.Join(m.Names(), ", "))
+}
+
+// Tested are the rows that the guest tests run in: one whose instructions are counted is for benchmarks alone.
+func (m Matrix) Tested() []Guest {
+	return slices.DeleteFunc(slices.Clone(m.Guests), func(g Guest) bool { return g.Counted })
 }
 
 // Names are the guests' names in the matrix's order.
@@ -120,6 +127,7 @@ var (
 	guestName   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,38}$`)
 	suiteName   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	unitName    = regexp.MustCompile(`^[a-z0-9][a-z0-9@_-]*\.(service|socket|timer|path)$`)
 	settingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	modes       = []string{"enforcing", "permissive", "disabled"}
 )
@@ -139,12 +147,16 @@ func (g Guest) problems() []string {
 	for _, p := range g.Packages {
 		need(packageName.MatchString(p), "packages: %q is no package name", p)
 	}
+	for _, u := range g.Masked {
+		need(unitName.MatchString(u), "masked: %q is no unit", u)
+	}
 	for k, v := range g.LoginDefs {
 		need(settingName.MatchString(k), "login_defs: %q: expected %s", k, settingName)
 		need(v != "" && !strings.ContainsAny(v, "\n\r"), "login_defs: %s: value %q", k, v)
 	}
 	need(g.MemoryMiB >= 256 && g.MemoryMiB <= 16384, "memory_mib is %d, expected 256 to 16384", g.MemoryMiB)
 	need(g.CPUs >= 1 && g.CPUs <= 8, "cpus is %d, expected 1 to 8", g.CPUs)
+	need(!g.Counted || g.CPUs == 1, "cpus is %d: a guest whose instructions are counted has 1", g.CPUs)
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)
 }

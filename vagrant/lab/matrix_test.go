@@ -14,6 +14,11 @@ func TestMatrix(t *testing.T) {
 	if err != nil || !g.SELinux.ELLike || g.SELinux.Mode != "enforcing" || g.LoginDefs["USERGROUPS_ENAB"] != "no" {
 		t.Errorf("%+v, %v", g, err)
 	}
+	for _, g := range m.Tested() {
+		if g.Counted {
+			t.Errorf("tests would run in %s, whose instructions are counted", g.Name)
+		}
+	}
 	if _, err := m.Guest("debian13"); err == nil || !strings.Contains(err.Error(), "debian12-plain") {
 		t.Errorf("error %v, expected one that names the guests", err)
 	}
@@ -49,6 +54,8 @@ func TestParseMatrix(t *testing.T) {
 		{"512", "5", "memory_mib is 5"},
 		{"cpus: 1", "cpus: 0", "cpus is 0"},
 		{"5m", "5s", "timeout is 5s"},
+		{"cpus: 1", "cpus: 2\n    counted: true", "cpus is 2: a guest whose instructions are counted has 1"},
+		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
 		{"guests:", "guests: []\nothers:", "others"},
 		{"timeout: 5m\n", "timeout: 5m\n---\n{}\n", "second YAML document"},
 		{goodRow, "guests: []\n", "no guests"},
@@ -82,12 +89,13 @@ func TestKey(t *testing.T) {
 		return k
 	}
 	same := key(func(*Guest) {})
-	if k := key(func(g *Guest) { g.CPUs, g.Timeout, g.Purpose = 4, 1, "x" }); k != same {
+	if k := key(func(g *Guest) { g.CPUs, g.Timeout, g.Purpose, g.Counted = 4, 1, "x", true }); k != same {
 		t.Error("booting differently gives another key")
 	}
 	for name, change := range map[string]func(*Guest){
 		"packages":   func(g *Guest) { g.Packages = append([]string{"jq"}, g.Packages...) },
 		"login.defs": func(g *Guest) { g.LoginDefs = map[string]string{"UMASK": "022"} },
+		"masked":     func(g *Guest) { g.Masked = []string{"auditd.service"} },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {
 		if key(change) == same {

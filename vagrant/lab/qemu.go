@@ -94,14 +94,23 @@ func (img Image) arguments(drive, serial, target string) []string {
 	if s := img.Guest.SELinux; s.Enabled() {
 		kernel = append(kernel, "security=selinux", "selinux=1")
 	}
-	return []string{
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", strconv.Itoa(img.Guest.CPUs), "-m", strconv.Itoa(img.Guest.MemoryMiB),
+	return append(img.Guest.clock(),
+		"-cpu", "max", "-smp", strconv.Itoa(img.Guest.CPUs), "-m", strconv.Itoa(img.Guest.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
 		"-kernel", img.Kernel, "-initrd", img.Initrd, "-append", strings.Join(kernel, " "),
-		"-drive", "file=" + img.Disk + ",if=virtio,format=raw,snapshot=on",
-		"-drive", "file=" + drive + ",if=virtio,format=raw,readonly=on",
-		"-device", "virtio-rng-pci", "-serial", "file:" + serial,
+		"-drive", "file="+img.Disk+",if=virtio,format=raw,snapshot=on",
+		"-drive", "file="+drive+",if=virtio,format=raw,readonly=on",
+		"-device", "virtio-rng-pci", "-serial", "file:"+serial,
+	)
+}
+
+// clock says what the guest's time is: the machine's, or the number of instructions that it has executed, one a nanosecond. Time in which
+// the guest has nothing to do is then skipped.
+func (g Guest) clock() []string {
+	if g.Counted {
+		return []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"}
 	}
+	return []string{"-accel", "tcg,thread=multi"}
 }
 
 // runBound starts cmd, does work, and waits. The emulator ends with this program even when this program is killed; the kernel binds

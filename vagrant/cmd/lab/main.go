@@ -1,5 +1,5 @@
 // Command lab builds the guests of vagrant/matrix.yaml and runs things in them; vagrant/README.md tells how it is used. It exits 1 when
-// tests failed in a guest, or the script of exec did, and 2 when the lab itself could not do its work.
+// tests failed in a guest, the script of exec did, or the connector came to cost more, and 2 when the lab itself could not do its work.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
-		if errors.Is(err, errTests) || errors.Is(err, errScript) {
+		if errors.Is(err, errTests) || errors.Is(err, errScript) || errors.Is(err, errRegression) {
 			os.Exit(1)
 		}
 		os.Exit(2)
@@ -50,7 +50,7 @@ func command() *cobra.Command {
 	root.PersistentFlags().StringVar(&f.matrix, "matrix", "vagrant/matrix.yaml", "file with the guests")
 	root.PersistentFlags().StringVar(&f.dist, "dist", "dist", "folder with the packages that guests get")
 	root.PersistentFlags().StringVar(&f.out, "out", "dist/lab", "folder for console logs and results, one below it for each guest")
-	root.AddCommand(testCommand(&f), execCommand(&f), shellCommand(&f), imageCommand(&f), listCommand(&f))
+	root.AddCommand(testCommand(&f), benchCommand(&f), execCommand(&f), shellCommand(&f), imageCommand(&f), listCommand(&f))
 	return root
 }
 

@@ -23,7 +23,7 @@ var errTests = errors.New("tests failed in guests")
 
 // test runs the guest tests in each chosen guest, one after the other: two would share the machine's cores and gain nothing.
 func test(ctx context.Context, f *flags) error {
-	guests, err := f.chosen(f.guests)
+	guests, err := f.tested()
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,15 @@ func test(ctx context.Context, f *flags) error {
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// tested are the named guests, or all that tests run in.
+func (f *flags) tested() ([]lab.Guest, error) {
+	if len(f.guests) > 0 {
+		return f.chosen(f.guests)
+	}
+	m, err := lab.LoadMatrix(f.matrix)
+	return m.Tested(), err
 }
 
 // addTests builds the static test binary and adds it and the scripts to files.

@@ -196,6 +196,7 @@ func TestNewMount(t *testing.T) {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 			t.Skipf("needs the right to mount a tmpfs: %v", err)
 		}
+		t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) }) // should the test end before
 		var st unix.Stat_t
 		unix.Stat(dir, &st)
 		waitUntil(t, "the mount to be watched", func() bool {

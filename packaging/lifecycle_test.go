@@ -227,15 +227,22 @@ chmod 0700 /opt/cisco/amp/etc; amp-remediate --yes 5 > /dev/null || :`)
 	}
 }
 
+// newRecommendingRoot is a root with all that the packages use where it is there.
+func newRecommendingRoot(t *testing.T) root {
+	return newRoot(t, "systemd", "logrotate", "policycoreutils")
+}
+
 // TestDebUnit looks at what becomes of the unit's enablement where systemd is installed.
 func TestDebUnit(t *testing.T) {
 	dir := realPackages(t)
 	const link = "etc/systemd/system/multi-user.target.wants/cisco-amp.service"
 	t.Run("no word of presets", func(t *testing.T) {
-		r := newRoot(t, "systemd", "logrotate")
+		r := newRecommendingRoot(t)
 		r.add(deb(dir, "amp-connector", "0.1.0"), deb(dir, "amp-connector", "0.2.0"))
 		fresh := r.snapshot()
-		r.chroot("dpkg -i /packages/amp-connector_0.1.0*")
+		if said := r.chroot("dpkg -i /packages/amp-connector_0.1.0*"); strings.Contains(said, "semodule") {
+			t.Error("there are policy tools and no policy, and the package tried to load a module")
+		}
 		if !r.has(link) {
 			t.Error("the unit is not enabled")
 		}
@@ -247,7 +254,7 @@ func TestDebUnit(t *testing.T) {
 		wantSame(t, "purge", fresh, r.snapshot(), emptyOpt)
 	})
 	t.Run("presets and masks", func(t *testing.T) {
-		r := newRoot(t, "systemd", "logrotate")
+		r := newRecommendingRoot(t)
 		r.add(deb(dir, "amp-connector", "0.1.0"))
 		r.write("etc/systemd/system-preset/10-site.preset", "disable cisco-amp.service\n", 0o644)
 		r.chroot("dpkg -i /packages/amp-connector_0.1.0*")

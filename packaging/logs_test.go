@@ -158,7 +158,7 @@ func (r root) wantLogs(names ...string) {
 // TestLogrotate runs the real logrotate over the logs of an installed connector and purges what came of it.
 func TestLogrotate(t *testing.T) {
 	dir := realPackages(t)
-	r := newRoot(t, "systemd", "logrotate")
+	r := newRecommendingRoot(t)
 	r.add(deb(dir, "amp-connector", "0.1.0"))
 	fresh := r.snapshot()
 	r.chroot("dpkg -i /packages/amp-connector_0.1.0*")

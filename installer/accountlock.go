@@ -280,7 +280,7 @@ func (s *AccountLocks) Apply(ctx context.Context, h *Host) error {
 		if l == nil || l.stale() == "" {
 			continue
 		}
-		h.Log.WarnContext(ctx, "removing a stale lock", "file", l.path, "because it", l.stale())
+		h.Log.WarnContext(ctx, "removing a stale lock", "file", l.path, "reason", l.stale())
 		if _, err := removeSynced(l.path); err != nil {
 			return explainFull(err)
 		}

@@ -215,16 +215,16 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 	case forget:
 		r.take()
 	case halt:
-		r.run(ctx, r.service(stop, false))
+		r.run(ctx, r.service(stop))
 	case dismiss:
-		r.run(ctx, r.service(StopAndDisable, false))
+		r.run(ctx, r.service(StopAndDisable))
 	case restartNoted:
 		if r.take() == ran {
-			r.run(ctx, r.service(Renew, false))
+			r.run(ctx, r.service(Renew))
 		}
 	case resume:
 		if r.take() != ranNot {
-			r.run(ctx, r.service(start, false))
+			r.run(ctx, r.service(start))
 		}
 	case setUp:
 		r.take()
@@ -245,8 +245,8 @@ func (r hookRun) facts(ctx context.Context) *health.Facts {
 }
 
 // service is a plan of the one service step. It needs no facts: a hook is a script of our own package.
-func (r hookRun) service(act ServiceAction, first bool) Plan {
-	return Plan{Name: "install", Items: optional(serviceItems(ourFacts(), act, Occasion{Format: r.format, First: first}))}
+func (r hookRun) service(act ServiceAction) Plan {
+	return Plan{Name: "install", Items: optional(serviceItems(ourFacts(), act, Occasion{Format: r.format}))}
 }
 
 // run applies a plan and says what was left.

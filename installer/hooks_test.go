@@ -157,7 +157,7 @@ func hookServiceOnly(t *testing.T, h *Host, c Call, out *bytes.Buffer) {
 	case setUpOnly, nothing:
 	case setUpAgain:
 		if act := afterUpgrade[r.take()]; act != "" {
-			r.run(t.Context(), r.service(act, false))
+			r.run(t.Context(), r.service(act))
 		}
 	default:
 		r.do(t.Context(), action)

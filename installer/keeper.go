@@ -37,7 +37,9 @@ func (h *Host) keep(ctx context.Context, tool, path string, args []string) ([]by
 	var grace *time.Timer
 	cmd.Cancel = func() error {
 		session := -cmd.Process.Pid
-		grace = time.AfterFunc(toolGrace, func() { syscall.Kill(session, syscall.SIGKILL) })
+		grace = time.AfterFunc(toolGrace, func() {
+			_ = syscall.Kill(session, syscall.SIGKILL) // ESRCH: it has ended by itself
+		})
 		return syscall.Kill(session, syscall.SIGTERM)
 	}
 	err = cmd.Start()

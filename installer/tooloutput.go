@@ -25,7 +25,7 @@ func newToolOutput() (*toolOutput, error) {
 	}
 	// Should this program be killed, nobody empties the pipe, and a tool that fills it would wait for ever with the lock held. No tool
 	// that is run here says that much. An error leaves the pipe at its 64 KiB (pipe(7)).
-	unix.FcntlInt(uintptr(p[1]), unix.F_SETPIPE_SZ, maxOutput)
+	_, _ = unix.FcntlInt(uintptr(p[1]), unix.F_SETPIPE_SZ, maxOutput)
 	// The tool's end blocks. Ours stays as it is even when it is handed to the keeper, and so takes a deadline.
 	if err := unix.SetNonblock(p[1], false); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)

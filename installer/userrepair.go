@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -377,11 +376,6 @@ func restoreGID(ctx context.Context, h *Host, s *UserRepair) error {
 		return err
 	}
 	return s.groupField().restore(ctx, h, "0")
-}
-
-// sorted by repairOrder, known causes only.
-func inRepairOrder(causes []string) []string {
-	return slices.DeleteFunc(slices.Clone(repairOrder), func(c string) bool { return !slices.Contains(causes, c) })
 }
 
 func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

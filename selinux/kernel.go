@@ -51,7 +51,7 @@ func transact(file, request string) (string, error) {
 	}
 	b := make([]byte, 4096) // SIMPLE_TRANSACTION_LIMIT is below a page
 	n, err := f.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return string(bytes.TrimRight(b[:n], "\x00")), nil

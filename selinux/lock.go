@@ -93,7 +93,8 @@ func flock(ctx context.Context, file string) (*os.File, error) {
 }
 
 func errno(err error) syscall.Errno {
-	n, _ := err.(syscall.Errno)
+	var n syscall.Errno
+	_ = errors.As(err, &n)
 	return n
 }
 

@@ -75,14 +75,20 @@ func (s *screen) untilQuit() {
 }
 
 func (s *screen) draw(ctx context.Context, lines func(ctx context.Context, columns, rows int) []string) error {
+	columns, rows := s.size()
+	text := lines(ctx, columns, rows)
+	if ctx.Err() != nil { // what was to be drawn may be half of it
+		return nil //nolint:nilerr // an end that was asked for
+	}
+	_, err := s.out.WriteString(home + strings.Join(text, clearLine+"\r\n") + clearLine + clearRest)
+	return err
+}
+
+// size is that of the window. Serial consoles have none and are taken for what terminals used to be.
+func (s *screen) size() (columns, rows int) {
 	columns, rows, err := term.GetSize(int(s.out.Fd()))
 	if err != nil || columns <= 0 || rows <= 0 {
-		columns, rows = 80, 24 // serial consoles have no size
+		return 80, 24
 	}
-	text := lines(ctx, columns, rows)
-	if ctx.Err() != nil {
-		return nil
-	}
-	_, err = s.out.WriteString(home + strings.Join(text, clearLine+"\r\n") + clearLine + clearRest)
-	return err
+	return columns, rows
 }

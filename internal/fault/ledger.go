@@ -95,7 +95,7 @@ func (l *Ledger) update(now time.Time, findings []Finding, dwell func(Fault) tim
 func (l *Ledger) apply(now time.Time, findings []Finding, dwell func(Fault) time.Duration) (changes []Change, err error) {
 	entries := make([]Entry, 0, len(catalogue))
 	for _, f := range catalogue {
-		e, _ := l.state.entry(f.ID)
+		e := l.state.entry(f.ID)
 		for _, finding := range findings {
 			if finding.ID != f.ID {
 				continue

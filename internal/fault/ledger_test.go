@@ -66,7 +66,7 @@ func follow(t *testing.T, l *Ledger, seen string) (counts string, changes int) {
 			t.Fatal(err)
 		}
 		changes += len(done)
-		e, _ := l.Snapshot().entry(19)
+		e := l.Snapshot().entry(19)
 		switch {
 		case e.Counts() == Raised:
 			counts += "R"
@@ -93,7 +93,7 @@ func TestUnknownMarksARaisedFaultWithItsReason(t *testing.T) {
 	l, _ := OpenLedger(filepath.Join(t.TempDir(), "faults.json"))
 	l.Settle(start, []Finding{finding(19, Raised)})
 	l.Settle(start.Add(time.Minute), []Finding{finding(19, Unknown)})
-	e, _ := l.Snapshot().entry(19)
+	e := l.Snapshot().entry(19)
 	if e.State != Raised || e.Doubt.EN != "reason: unknown" || len(e.Evidence) != 1 || !e.Raised.Equal(start) {
 		t.Errorf("entry %+v; expected it raised since the start, with the reason of doubt", e)
 	}

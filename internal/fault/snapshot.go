@@ -68,13 +68,14 @@ func (s Snapshot) Raised() []Entry {
 	return raised
 }
 
-func (s Snapshot) entry(id ID) (Entry, bool) {
+// entry is the zero Entry where the fault has none.
+func (s Snapshot) entry(id ID) Entry {
 	for _, e := range s.Findings {
 		if e.ID == id {
-			return e, true
+			return e
 		}
 	}
-	return Entry{}, false
+	return Entry{}
 }
 
 // ErrDamaged is in the chain of the error of ReadLedger when the file is there and is not a ledger.

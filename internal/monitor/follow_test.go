@@ -141,7 +141,7 @@ func TestFollowErrors(t *testing.T) {
 	stop := errors.New("stop")
 	path := logPath(t)
 	add(t, path, "x\n")
-	if err := Follow(t.Context(), path, true, func([]byte) error { return stop }); err != stop {
+	if err := Follow(t.Context(), path, true, func([]byte) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v, want the line function's error", err)
 	}
 	none := filepath.Join(path+".d", "x")

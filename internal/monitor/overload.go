@@ -232,8 +232,8 @@ func (o *Overload) grade(now time.Time) {
 // recovered reports whether all can be monitored again.
 func (o *Overload) recovered(now time.Time) bool {
 	s, l := &o.state, &o.state.Limits
-	times := time.Duration(1) << min(s.Relapses, mostDoublings)
-	return now.Sub(o.reduced) >= times*l.Dwell && (s.Calm >= l.Calm || s.Quiet >= times*l.Trial)
+	doublings := min(s.Relapses, mostDoublings)
+	return now.Sub(o.reduced) >= l.Dwell<<doublings && (s.Calm >= l.Calm || s.Quiet >= l.Trial<<doublings)
 }
 
 func (o *Overload) enter(now time.Time, level Level, cause Cause) {

@@ -77,7 +77,7 @@ func tooSmall(f *health.Facts) installer.Item {
 
 // exclusionItems are the steps that were asked for. A connector that keeps its exclusions elsewhere gets them in words.
 func exclusionItems(f *health.Facts, exclude, include []policy.Exclusion) []installer.Item {
-	if f.Connector.Exclusions == "" {
+	if f.Connector.Vendor {
 		return []installer.Item{{Manual: fault.Text{
 			EN: "The exclusions of %s are kept in the vendor's console. Add there, to the policy of this host, as process exclusions: %s; take out: %s.",
 			JA: "%s の除外設定はベンダーのコンソールで管理されています。このホストのポリシーのプロセス除外に追加: %s、削除: %s。",

@@ -14,7 +14,6 @@ type Connector struct {
 	Module      string // SELinux policy module
 	Directories []Directory
 	Marker      string // file that only this connector's package has; "" if none is known
-	Exclusions  string // file that holds local exclusions; "" where only the vendor's console does
 }
 
 // DefaultDomain is the SELinux type that services without a policy of their own run in on Enterprise Linux.
@@ -25,7 +24,7 @@ var Connectors = []Connector{
 	{
 		Name: "amp-connector", Package: "amp-connector", Unit: "cisco-amp.service", Binary: "/opt/cisco/amp/bin/ampdaemon",
 		ScanAccount: "cisco-amp-scan-svc", PolicyFile: "/opt/cisco/amp/etc/policy.xml", Module: "cisco-secure-bpf",
-		Exclusions: "/opt/cisco/amp/etc/exclusions.json", Marker: "/opt/cisco/amp/bin/amp-install",
+		Marker: "/opt/cisco/amp/bin/amp-install",
 		Directories: []Directory{
 			{"/opt/cisco", 0o755, "root", "root"},
 			{"/opt/cisco/amp", 0o755, "root", "root"},

@@ -70,15 +70,32 @@ func (f accountField) write(ctx context.Context, h *Host, value string) error {
 	if now, err := f.read(h); err != nil || now == value { // undoing nothing has to work on a read-only disk, too
 		return err
 	}
+	err := rewriteAccountFile(ctx, h, f.file, func(b []byte) ([]byte, error) { return f.replaced(b, value) })
+	if err == nil {
+		h.Log.InfoContext(ctx, "changed", "file", f.file, "entry", f.name, "field", f.n+1, "value", value)
+	}
+	return err
+}
+
+// restore sets the field back, and removes what an interrupted write left beside the file.
+func (f accountField) restore(ctx context.Context, h *Host, value string) error {
+	if err := f.write(ctx, h, value); err != nil {
+		return err
+	}
+	return clearPart(h, f.file)
+}
+
+// rewriteAccountFile changes one of the account files under the locks that account tools take.
+func rewriteAccountFile(ctx context.Context, h *Host, file string, change func([]byte) ([]byte, error)) error {
 	if err := accountsWritable(ctx, h); err != nil {
 		return err
 	}
-	unlock, err := lockAccountFile(h, f.file)
+	unlock, err := lockAccountFile(h, file)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	path, err := h.Root.Path(f.file)
+	path, err := h.Root.Path(file)
 	if err != nil {
 		return err
 	}
@@ -87,11 +104,11 @@ func (f accountField) write(ctx context.Context, h *Host, value string) error {
 		return err
 	}
 	defer old.Close()
-	b, err := h.Root.ReadFile(f.file, maxAccountFile)
+	b, err := h.Root.ReadFile(file, maxAccountFile)
 	if err != nil {
 		return err
 	}
-	changed, err := f.replaced(b, value)
+	changed, err := change(b)
 	if err != nil || bytes.Equal(changed, b) {
 		return err
 	}
@@ -103,31 +120,7 @@ func (f accountField) write(ctx context.Context, h *Host, value string) error {
 		return err
 	}
 	killpoint("account-file-renamed")
-	h.Log.InfoContext(ctx, "changed", "file", path, "entry", f.name, "field", f.n+1, "value", value)
 	return syncDirectory(filepath.Dir(path))
-}
-
-// restore sets the field back, and removes what an interrupted write left beside the file.
-func (f accountField) restore(ctx context.Context, h *Host, value string) error {
-	if err := f.write(ctx, h, value); err != nil {
-		return err
-	}
-	path, err := h.Root.Path(f.file)
-	if err != nil {
-		return err
-	}
-	_, partErr := os.Lstat(path + "+")
-	lock, err := readAccountLock(h, f.file+".lock")
-	if err != nil || partErr != nil && (lock == nil || !lock.dead()) {
-		return err
-	}
-	unlock, err := lockAccountFile(h, f.file)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	_, err = removeSynced(path + "+")
-	return err
 }
 
 // command is what a person types for write: vipw(8) takes the locks, and sed(1) is its editor.

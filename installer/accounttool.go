@@ -24,10 +24,15 @@ func (h *Host) accountTool(ctx context.Context, tool string, args ...string) err
 		args = append([]string{"-P", h.Root.Dir()}, args...) // shadow 4.5 and newer; -R would want the tool inside
 	}
 	_, err := h.Run(ctx, tool, args...)
-	if err == nil {
-		return nil
+	killpoint("tool-ended:" + tool)
+	if err != nil {
+		return explainAccountTool(ctx, h, tool, err)
 	}
-	return explainAccountTool(ctx, h, tool, err)
+	etc, err := h.Root.Path("/etc")
+	if err != nil {
+		return err
+	}
+	return syncDirectory(etc) // the tool does not; what it renamed would be lost with the power, and the journal already say that it was done
 }
 
 // accountsWritable says exactly why the account files cannot be changed, before a tool tries.

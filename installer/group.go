@@ -66,6 +66,9 @@ func (s *Group) Undo(ctx context.Context, h *Host) error {
 
 // deleteGroup deletes a group of the files, if it is there.
 func deleteGroup(ctx context.Context, h *Host, name string) error {
+	if err := groupFiles.mend(ctx, h, name); err != nil {
+		return err
+	}
 	g, err := fileGroup(h, name)
 	if err != nil || g == nil {
 		return err

@@ -80,6 +80,12 @@ func (s sweep) run(t *testing.T) {
 	for _, p := range points {
 		t.Run(p, func(t *testing.T) { s.once(t, p) })
 	}
+	t.Run("power", func(t *testing.T) {
+		d := newDisk(t)
+		for _, p := range append(points, afterAll) {
+			t.Run(p, func(t *testing.T) { s.withoutPower(t, d, p) })
+		}
+	})
 	if s.twice {
 		for _, p := range points {
 			t.Run("twice/"+p, func(t *testing.T) { s.again(t, p) })
@@ -151,6 +157,29 @@ func (s sweep) listed(t *testing.T, root string, recoverOnly bool) []string {
 func (s sweep) once(t *testing.T, point string) {
 	root := s.root(t)
 	s.mustDie(t, root, false, point)
+	s.mustEnd(t, root, true)
+	if err := s.recovered(root); err != nil {
+		t.Errorf("after Recover: %v", err)
+	}
+	s.mustEnd(t, root, false)
+	if err := s.planned(root); err != nil {
+		t.Errorf("after the next run: %v", err)
+	}
+}
+
+// afterAll is no kill point: the program has ended.
+const afterAll = "after-all"
+
+// withoutPower loses all that nobody synced when the program reaches one point, or has ended, then looks.
+func (s sweep) withoutPower(t *testing.T, d disk, point string) {
+	root := s.root(t)
+	d.sync(t)
+	if point == afterAll {
+		s.mustEnd(t, root, false)
+	} else {
+		s.mustDie(t, root, false, point)
+	}
+	d.losePower(t)
 	s.mustEnd(t, root, true)
 	if err := s.recovered(root); err != nil {
 		t.Errorf("after Recover: %v", err)

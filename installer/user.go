@@ -166,6 +166,9 @@ func (s *User) remake(ctx context.Context, h *Host) error {
 }
 
 func (s *User) deleteUser(ctx context.Context, h *Host) error {
+	if err := userFiles.mend(ctx, h, s.Name); err != nil {
+		return err
+	}
 	u, err := fileUser(h, s.Name)
 	if err != nil || u == nil {
 		return err
@@ -223,11 +226,18 @@ func (s *User) Undo(ctx context.Context, h *Host) error {
 // restoreGroup makes the group as it was: the tool may have made another one, and userdel takes the group along or leaves it,
 // as USERGROUPS_ENAB says.
 func (s *User) restoreGroup(ctx context.Context, h *Host) error {
+	if err := groupFiles.mend(ctx, h, s.Group); err != nil {
+		return err
+	}
 	group, err := fileGroup(h, s.Group)
 	if err != nil {
 		return err
 	}
-	if group != nil && (!s.HadGroup || group.GID != s.GID) {
+	half, err := groupFiles.half(h, s.Group)
+	if err != nil {
+		return err
+	}
+	if group != nil && (!s.HadGroup || group.GID != s.GID || half) {
 		if err := deleteGroup(ctx, h, s.Group); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package installer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -256,6 +257,9 @@ func (s *UserRepair) now(ctx context.Context, h *Host) error {
 
 // Undo implements Step. Only what the step changed is put back, whatever happened to the rest since.
 func (s *UserRepair) Undo(ctx context.Context, h *Host) error {
+	if err := errors.Join(userFiles.clear(h), groupFiles.clear(h)); err != nil {
+		return err
+	}
 	a := host.AccountOf(ctx, h.Root, s.Name)
 	if a.User.Err != nil {
 		return a.User.Err

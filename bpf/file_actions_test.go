@@ -251,8 +251,11 @@ func copies(s *fileScript) error {
 			return err
 		}
 		n, err := copy(to, from)
-		if err != nil || n != 5 {
-			return fmt.Errorf("%s: copied %d bytes, expected 5 (error %v)", name, n, err)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if n != 5 {
+			return fmt.Errorf("%s: copied %d bytes, expected 5", name, n)
 		}
 		s.expects(monitor.FileCreate, name, "")
 		s.expects(monitor.FileCopy, "a", name)

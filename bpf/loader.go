@@ -177,8 +177,7 @@ func (l *loaded) attach(h *hook) error {
 	for _, name := range names {
 		a, err := l.attachProgram(h, l.programs[name])
 		if err != nil {
-			l.detach(h)
-			return fmt.Errorf("attach %s to %s: %w", name, h.to, err)
+			return errors.Join(fmt.Errorf("attach %s to %s: %w", name, h.to, err), l.detach(h))
 		}
 		l.links[h.program] = append(l.links[h.program], a)
 	}

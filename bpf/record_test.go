@@ -173,7 +173,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 	d := decoder{clock: fixedClock()}
 	for _, kind := range []byte{0, 31, 77} {
-		if _, err := d.decode(set(offKind, kind)); err != errUnknownKind {
+		if _, err := d.decode(set(offKind, kind)); !errors.Is(err, errUnknownKind) {
 			t.Errorf("got %v, want %v", err, errUnknownKind)
 		}
 	}

@@ -253,7 +253,7 @@ const recordOverhead = 8
 
 func (r *run) take(b []byte) {
 	e, err := r.decoder.decode(b)
-	if err == errUnknownKind {
+	if errors.Is(err, errUnknownKind) {
 		return
 	}
 	if err != nil {

@@ -77,6 +77,9 @@ func run(ctx context.Context, verbose bool) error {
 	if config.Watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
 		log.Warn("the service manager's watchdog is not served", "error", err)
 	}
+	if err := confine(); err != nil { // goes on with what it has: seeing is worth more than giving up rights
+		log.Warn("rights that are not needed could not be given up", "error", err)
+	}
 	log.Info("starting", "version", version, "pid", os.Getpid())
 	if err = connector.Run(ctx, config); err != nil {
 		log.Error("ended", "error", err)

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// capability is one of capabilities(7).
+type capability struct {
+	name   string
+	number uintptr
+}
+
+// capabilities are those that the daemon keeps; the unit, which says what each is for, gives the same (CapabilityBoundingSet=).
+var capabilities = []capability{
+	{"CAP_BPF", unix.CAP_BPF},
+	{"CAP_PERFMON", unix.CAP_PERFMON},
+	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},
+	{"CAP_SYS_RESOURCE", unix.CAP_SYS_RESOURCE},
+	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH},
+	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE},
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
+}
+
+// confine gives up, for all threads and for good, what the daemon does not need: capabilities, also as a bound for programs that it
+// starts, and gaining any by executing a program. A service manager may have done most of that before, and a daemon that runs as a plain
+// process has only this. The last is for the daemon alone to do: see the unit. Programs with cgo cannot (syscall.AllThreadsSyscall).
+func confine() error {
+	last, err := lastCapability()
+	if err != nil {
+		return err
+	}
+	var keep uint64
+	for _, c := range capabilities {
+		keep |= 1 << c.number
+	}
+	for c := uintptr(0); c <= last; c++ {
+		if keep&(1<<c) == 0 {
+			err = errors.Join(err, dropFromBound(c))
+		}
+	}
+	if err := errors.Join(err, keepOnly(keep)); err != nil {
+		return err
+	}
+	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("prctl PR_SET_NO_NEW_PRIVS: %w", errno)
+	}
+	return nil
+}
+
+// lastCapability is the highest number that the kernel knows.
+func lastCapability() (uintptr, error) {
+	const file = "/proc/sys/kernel/cap_last_cap"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 6)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q: expected the number of a capability", file, b)
+	}
+	return uintptr(n), nil
+}
+
+// dropFromBound takes a capability out of the bounding set. That needs CAP_SETPCAP, so what is gone already is not dropped again.
+func dropFromBound(c uintptr) error {
+	if in, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil && in == 0 {
+		return nil
+	}
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); errno != 0 {
+		return fmt.Errorf("prctl PR_CAPBSET_DROP %d: %w", c, errno)
+	}
+	return nil
+}
+
+// keepOnly keeps of the capabilities that there are those of a mask, and lets programs that are executed inherit none.
+func keepOnly(mask uint64) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	for i := range sets {
+		part := uint32(mask >> (32 * i))
+		sets[i].Permitted &= part
+		sets[i].Effective = sets[i].Permitted
+		sets[i].Inheritable = 0
+	}
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets[0])), 0)
+	if errno != 0 {
+		return fmt.Errorf("capset: %w", errno)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const confinedEnv = "AMP_TEST_CONFINED"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(confinedEnv) != "" {
+		if err := confinedProgram(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// confinedProgram confines itself twice, as a daemon does whose unit did it before, and prints what its threads and a program that it
+// starts may do.
+func confinedProgram() error {
+	for range 2 {
+		if err := confine(); err != nil {
+			return err
+		}
+	}
+	threads, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil {
+		return err
+	}
+	for _, status := range threads {
+		b, err := os.ReadFile(status)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s\n", b)
+	}
+	out, err := exec.Command("cat", "/proc/self/status").Output()
+	fmt.Printf("%s\n", out)
+	return err
+}
+
+var rights = regexp.MustCompile(`(?m)^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs):\s*(\S+)$`)
+
+func TestConfine(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: others have no capabilities to give up")
+	}
+	// Built as the daemon is: with cgo, Go cannot speak for all threads.
+	binary := filepath.Join(t.TempDir(), "confined")
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), confinedEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var allowed uint64
+	for _, c := range capabilities {
+		allowed |= 1 << c.number
+	}
+	found := rights.FindAllStringSubmatch(string(out), -1)
+	if len(found) < 3*6 { // more than one thread, and the program
+		t.Fatalf("%d values of rights, at least 18 expected, in\n%s", len(found), out)
+	}
+	for _, f := range found {
+		name, value := f[1], f[2]
+		var caps uint64
+		if name != "NoNewPrivs" {
+			if _, err := fmt.Sscanf(value, "%x", &caps); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch name {
+		case "NoNewPrivs":
+			if value != "1" {
+				t.Errorf("a thread may gain rights by executing a program")
+			}
+		case "CapInh", "CapAmb":
+			if caps != 0 {
+				t.Errorf("%s is %s, none expected", name, value)
+			}
+		default:
+			if caps&^allowed != 0 || caps&(1<<unix.CAP_SYS_ADMIN) == 0 {
+				t.Errorf("%s is %s, expected within %x, with CAP_SYS_ADMIN", name, value, allowed)
+			}
+		}
+	}
+}
+
+// The daemon and its unit say the same.
+func TestUnitGivesTheSame(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/files/cisco-amp.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var given []string
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "CapabilityBoundingSet="); ok {
+			given = strings.Fields(v)
+		}
+	}
+	var kept []string
+	for _, c := range capabilities {
+		kept = append(kept, c.name)
+	}
+	slices.Sort(given)
+	slices.Sort(kept)
+	if !slices.Equal(given, kept) {
+		t.Errorf("the unit gives %v, the daemon keeps %v", given, kept)
+	}
+}

@@ -35,7 +35,11 @@ func init() {
 		return
 	}
 	var r report
-	if err := actionOf(name)(&r); err != nil {
+	err := enterContainer(os.Getenv(containerEnv))
+	if err == nil {
+		err = actionOf(name)(&r)
+	}
+	if err != nil {
 		r.Error = err.Error()
 	}
 	json.NewEncoder(os.Stdout).Encode(r)
@@ -51,11 +55,14 @@ func actionOf(name string) func(*report) error {
 	return func(*report) error { return fmt.Errorf("there is no action %q", name) }
 }
 
-// act has a child do something.
-func act(t *testing.T, name string) (pid int, r report) {
+// act has a child do something, in a way that may be set.
+func act(t *testing.T, name string, set ...func(*exec.Cmd)) (pid int, r report) {
 	t.Helper()
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), actionEnv+"="+name)
+	for _, f := range set {
+		f(cmd)
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err == nil {

@@ -33,14 +33,7 @@ func TestFileActions(t *testing.T) {
 				if err := r.removed(); err != nil {
 					t.Error(err)
 				}
-				w.finished(t, pid, len(r.Events), monitor.FileKinds) // what the end of a process closes comes after its exit
-				got := w.fileEvents(pid, r)
-				for i := range r.Events {
-					r.Events[i] = w.asSeen(r.Events[i], got, i)
-				}
-				if diff := cmp.Diff(r.Events, got, sameEvents); diff != "" {
-					t.Errorf("events (- as expected, + as seen):\n%s", diff)
-				}
+				w.checkFileEvents(t, pid, r)
 			})
 		}
 		counts, err := w.Counts()
@@ -48,6 +41,19 @@ func TestFileActions(t *testing.T) {
 			t.Errorf("lost: %+v (error %v)", counts.Total(), err)
 		}
 	})
+}
+
+// checkFileEvents compares what was seen of an action on files with what it says.
+func (w *watch) checkFileEvents(t *testing.T, pid int, r report) {
+	t.Helper()
+	w.finished(t, pid, len(r.Events), monitor.FileKinds) // what the end of a process closes comes after its exit
+	got := w.fileEvents(pid, r)
+	for i := range r.Events {
+		r.Events[i] = w.asSeen(r.Events[i], got, i)
+	}
+	if diff := cmp.Diff(r.Events, got, sameEvents); diff != "" {
+		t.Errorf("events (- as expected, + as seen):\n%s", diff)
+	}
 }
 
 // fileEvents are the events of a process below its directory, as far as they do not belong to its removal at the end. What kernels

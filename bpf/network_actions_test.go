@@ -326,6 +326,14 @@ func tcpNamespace(r *report) error {
 		r.Skip = fmt.Sprintf("needs a network namespace: %v", err)
 		return nil
 	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	return tcpByCalls(r, unix.AF_INET, loopback4)
+}
+
+// loopbackUp makes the loopback device of a new network namespace work.
+func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -336,10 +344,7 @@ func tcpNamespace(r *report) error {
 		return err
 	}
 	ifr.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
-		return err
-	}
-	return tcpByCalls(r, unix.AF_INET, loopback4)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
 
 // tcpStorm connects from several threads at once.

@@ -388,11 +388,28 @@ func belowMount(s *fileScript) error {
 	}
 	defer unix.Unmount(s.at("m"), unix.MNT_DETACH)
 	err = s.make("m/a")
-	if err := errors.Join(err, s.make("m/n/a"), os.Rename(s.at("m/a"), s.at("m/b")), os.Remove(s.at("m/n/a"))); err != nil {
+	if err := errors.Join(err, s.make("m/n/a"), os.Rename(s.at("m/a"), s.at("m/b"))); err != nil {
 		return err
 	}
 	s.expects(monitor.FileRename, "m/a", "m/b")
+	if err := s.changeOpen("m/n/a"); err != nil {
+		return err
+	}
 	s.expects(monitor.FileDelete, "m/n/a", "")
+	return os.Remove(s.at("m/n/a"))
+}
+
+// changeOpen changes the mode of an open file, after the last name was changed on another mount.
+func (s *fileScript) changeOpen(name string) error {
+	f, err := os.Open(s.at(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	s.expect(monitor.Event{Kind: monitor.FileAttributes, File: monitor.File{Path: s.at(name)}, Mode: unix.S_IFREG | 0o600})
 	return nil
 }
 

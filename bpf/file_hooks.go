@@ -22,6 +22,7 @@ var (
 // fileHooks are the programs of file.c.
 var fileHooks = slices.Concat(
 	filePlace("want_write", "mnt_want_write", createKinds|renameKinds|linkKinds|deleteKinds|attributesKinds, monitor.FileCreate, true),
+	filePlace("want_write_file", "mnt_want_write_file", attributesKinds, monitor.FileAttributes, true),
 	filePlace("open", "security_file_open", createKinds, monitor.FileCreate, false),
 	filePlace("fput", "__fput", writeKinds, monitor.FileWrite, false),
 	filePlace("mmap", "security_mmap_file", mapKinds, monitor.FileMap, false),

@@ -4,7 +4,8 @@
  * so on): what they begin with is kept by thread until their result is known.
  *
  * The functions know dentries, not mounts. mnt_want_write() comes before each of
- * them and tells the mount. A file system that stands on others (overlayfs)
+ * them and tells the mount, or mnt_want_write_file() where the call has a
+ * descriptor. A file system that stands on others (overlayfs)
  * calls the same functions once more from within; that is not told.
  */
 #ifndef AMP_FILE_OPERATIONS_H
@@ -51,6 +52,8 @@ static __always_inline void will_write(__u64 mount)
 
 	if (op && op->late)
 		bpf_map_delete_elem(&operations, &thread); /* it failed */
+	else if (op && bpf_ktime_get_boot_ns() - op->time <= AMP_STALE)
+		return; /* of a file system below the operation's */
 	bpf_map_update_elem(&write_mounts, &thread, &mount, BPF_ANY);
 }
 

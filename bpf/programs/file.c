@@ -173,6 +173,14 @@ AT(mmap, "security_mmap_file", AMP_FILE_MAP, 1,
 AT(want_write, "mnt_want_write", AMP_FILE_CREATE, 2,
    will_write(TRAMPOLINE_0(at)), will_write(PROBED_0(at)))
 
+static __always_inline void will_write_file(struct file *file)
+{
+	will_write((__u64)BPF_CORE_READ(file, f_path.mnt));
+}
+
+AT(want_write_file, "mnt_want_write_file", AMP_FILE_ATTRIBUTES, 3,
+   will_write_file((struct file *)TRAMPOLINE_0(at)), will_write_file((struct file *)PROBED_0(at)))
+
 /* The dentry is argument n before 5.12, m since. */
 #define NAME(name, function, kind, hook, n, m)                                            \
 	AT(name, function, kind, hook,                                                    \

@@ -81,7 +81,7 @@ func TestClock(t *testing.T) {
 		counted bool
 		want    string
 	}{
-		{false, "-accel tcg,thread=multi -cpu"},
+		{false, "-accel tcg,thread=single -cpu"},
 		{true, "-accel tcg,thread=single -icount shift=0,sleep=off -cpu"},
 	} {
 		img := Image{Guest: Guest{CPUs: 1, Counted: c.counted, SELinux: SELinux{Mode: "disabled"}}}

@@ -31,7 +31,9 @@ type Guest struct {
 	LoginDefs map[string]string `yaml:"login_defs"`
 	RPM       bool              `yaml:"rpm"`
 	Masked    []string          `yaml:"masked" json:",omitempty"`
+	Rooms     []string          `yaml:"rooms" json:"-"`
 	Counted   bool              `yaml:"counted" json:",omitempty"`
+	Nightly   bool              `yaml:"nightly" json:"-"`
 	MemoryMiB int               `yaml:"memory_mib"`
 	CPUs      int               `yaml:"cpus"`
 	Timeout   time.Duration     `yaml:"timeout"`
@@ -63,9 +65,9 @@ func (m Matrix) Guest(name string) (Guest, error) {
 	return Guest{}, fmt.Errorf("no guest %q in the matrix; there are: %s", name, strings.Join(m.Names(), ", "))
 }
 
-// Tested are the rows that the guest tests run in: one whose instructions are counted is for benchmarks alone.
+// Tested are the rows that make test runs in: one whose instructions are counted is for benchmarks alone, and some are only run by name.
 func (m Matrix) Tested() []Guest {
-	return slices.DeleteFunc(slices.Clone(m.Guests), func(g Guest) bool { return g.Counted })
+	return slices.DeleteFunc(slices.Clone(m.Guests), func(g Guest) bool { return g.Counted || g.Nightly })
 }
 
 // Names are the guests' names in the matrix's order.
@@ -129,6 +131,7 @@ var (
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	unitName    = regexp.MustCompile(`^[a-z0-9][a-z0-9@_-]*\.(service|socket|timer|path)$`)
 	settingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+	roomName    = regexp.MustCompile(`^[a-z][a-z0-9]*(/[a-z][a-z0-9]*)*$`)
 	modes       = []string{"enforcing", "permissive", "disabled"}
 )
 
@@ -149,6 +152,9 @@ func (g Guest) problems() []string {
 	}
 	for _, u := range g.Masked {
 		need(unitName.MatchString(u), "masked: %q is no unit", u)
+	}
+	for _, r := range g.Rooms {
+		need(roomName.MatchString(r), "rooms: %q is no folder of Go tests, expected %s", r, roomName)
 	}
 	for k, v := range g.LoginDefs {
 		need(settingName.MatchString(k), "login_defs: %q: expected %s", k, settingName)

@@ -179,6 +179,9 @@ func ForSuite(sources []Source, suite, own string) ([]Source, error) {
 	return nil, fmt.Errorf("the machine's package sources know neither suite %s nor its own, %s", suite, own)
 }
 
+// rolling are suites that get updates like any other change, so that they have none of their own.
+var rolling = []string{"sid", "unstable"}
+
 // matching returns the sources of suite have and its updates and security suites, renamed to want.
 func matching(sources []Source, have, want string) []Source {
 	var out []Source
@@ -186,6 +189,9 @@ func matching(sources []Source, have, want string) []Source {
 		var suites []string
 		for _, name := range s.Suites {
 			rest, ok := strings.CutPrefix(name, have)
+			if rest != "" && slices.Contains(rolling, want) {
+				continue
+			}
 			if ok && slices.Contains([]string{"", "-updates", "-security", "/updates"}, rest) {
 				suites = append(suites, want+rest)
 			}

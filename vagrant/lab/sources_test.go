@@ -57,6 +57,7 @@ func TestMachineSources(t *testing.T) {
 	for suite, want := range map[string][][]string{
 		"bookworm": {{"bookworm"}, {"bookworm-security"}, {"bookworm", "bookworm-updates"}},
 		"trixie":   {{"trixie"}, {"trixie-security"}, {"trixie", "trixie-updates"}},
+		"sid":      {{"sid"}, {"sid"}}, // without suites beside it
 	} {
 		chosen, err := ForSuite(got, suite, "bookworm")
 		if err != nil {

@@ -63,11 +63,14 @@ func testCommand(f *flags) *cobra.Command {
 }
 
 func execCommand(f *flags) *cobra.Command {
-	return &cobra.Command{Use: "exec GUEST SCRIPT [FILE…]", Args: cobra.MinimumNArgs(2), Short: "Run a bash script as root in a fresh guest and show its output",
+	counted := false
+	c := &cobra.Command{Use: "exec GUEST SCRIPT [FILE…]", Args: cobra.MinimumNArgs(2), Short: "Run a bash script as root in a fresh guest and show its output",
 		Long: "Run a bash script as root in a fresh guest and show its output. The packages of --dist and the files are at /media/amplab.",
 		RunE: func(c *cobra.Command, args []string) error {
-			return execScript(c.Context(), f, args[0], args[1], args[2:])
+			return execScript(c.Context(), f, counted, args[0], args[1], args[2:])
 		}}
+	c.Flags().BoolVar(&counted, "counted", false, "give the guest one processor and a clock that counts instructions, 1 ns each")
+	return c
 }
 
 func shellCommand(f *flags) *cobra.Command {
@@ -200,10 +203,13 @@ func (f *flags) scratch(guest, what string) (string, error) {
 	return os.MkdirTemp(dir, what+"-"+time.Now().Format("150405")+"-")
 }
 
-func execScript(ctx context.Context, f *flags, guest, script string, files []string) error {
+func execScript(ctx context.Context, f *flags, counted bool, guest, script string, files []string) error {
 	img, p, err := f.prepare(ctx, guest)
 	if err != nil {
 		return err
+	}
+	if counted {
+		img.Guest.Counted, img.Guest.CPUs = true, 1
 	}
 	p.Files["script"] = script
 	for _, name := range files {

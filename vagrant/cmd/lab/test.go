@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/ampconnector/amp/vagrant/lab"
 )
@@ -21,7 +24,10 @@ const guestTests = "vagrant/guest"
 // errTests says that guests ran and tests in them failed; the summary names them.
 var errTests = errors.New("tests failed in guests")
 
-// test runs the guest tests in each chosen guest, one after the other: two would share the machine's cores and gain nothing.
+// atOnce is how many guests run side by side: an emulated guest keeps little more than one core busy.
+const atOnce = 2
+
+// test runs the guest tests in each chosen guest.
 func test(ctx context.Context, f *flags) error {
 	guests, err := f.tested()
 	if err != nil {
@@ -34,31 +40,41 @@ func test(ctx context.Context, f *flags) error {
 	if len(files) == 0 {
 		return fmt.Errorf("%s: no packages; make packages builds them", f.dist)
 	}
-	var images []lab.Image // before the tests are built, so that minutes later they are still what their scripts were written for
-	for _, g := range guests {
-		img, err := f.image(ctx, g)
-		if err != nil {
-			return err
-		}
-		images = append(images, img)
-	}
 	scratch, err := os.MkdirTemp("", "amp-lab-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := addTests(ctx, files, filepath.Join(scratch, "guest.test")); err != nil {
+	if err := errors.Join(addScripts(ctx, files, scratch), addRooms(ctx, files, scratch, guests)); err != nil {
 		return err
 	}
-	var failed error
-	for _, img := range images {
-		err := f.testIn(ctx, img, lab.Payload{Files: files})
-		if err != nil && (ctx.Err() != nil || !errors.Is(err, errTests) && !errors.Is(err, lab.ErrGuestDied)) {
+	return sideBySide(guests, func(g lab.Guest) error {
+		img, err := f.image(ctx, g)
+		if err != nil {
 			return err
 		}
-		failed = errors.Join(failed, err)
+		return f.testIn(ctx, img, lab.Payload{Files: maps.Clone(files)})
+	})
+}
+
+// sideBySide does something for each guest in turn, for some at once. A guest whose tests fail keeps none from its turn.
+func sideBySide(guests []lab.Guest, do func(lab.Guest) error) error {
+	errs := make([]error, len(guests))
+	turns := make(chan int)
+	var lanes sync.WaitGroup
+	for range min(atOnce, len(guests)) {
+		lanes.Go(func() {
+			for i := range turns {
+				errs[i] = do(guests[i])
+			}
+		})
 	}
-	return failed
+	for i := range guests {
+		turns <- i
+	}
+	close(turns)
+	lanes.Wait()
+	return errors.Join(errs...)
 }
 
 // tested are the named guests, or all that tests run in.
@@ -70,15 +86,11 @@ func (f *flags) tested() ([]lab.Guest, error) {
 	return m.Tested(), err
 }
 
-// addTests builds the static test binary and adds it and the scripts to files.
-func addTests(ctx context.Context, files map[string]string, binary string) error {
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./"+guestTests)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("go test -c ./%s: %w", guestTests, err)
+// addScripts builds the program that runs scripts in a guest, and adds it and them to files.
+func addScripts(ctx context.Context, files map[string]string, scratch string) error {
+	if err := addTests(ctx, files, scratch, guestTests, "guest.test"); err != nil {
+		return err
 	}
-	files["guest.test"] = binary
 	scripts, err := filepath.Glob(filepath.Join(guestTests, "testdata", "*", "*.txtar"))
 	if err != nil {
 		return err
@@ -93,14 +105,29 @@ func addTests(ctx context.Context, files map[string]string, binary string) error
 	return nil
 }
 
+// addTests builds the static test binary of a folder and adds it to files.
+func addTests(ctx context.Context, files map[string]string, scratch, folder, name string) error {
+	binary := filepath.Join(scratch, strings.ReplaceAll(name, "/", "-"))
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./"+folder)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("go test -c ./%s: %w", folder, err)
+	}
+	files[name] = binary
+	return nil
+}
+
 // testIn boots one guest, tells on standard error how its tests end, and writes the stream of go test -json to standard output and to
 // results.json beside the console's log.
 func (f *flags) testIn(ctx context.Context, img lab.Image, p lab.Payload) error {
 	g := img.Guest
 	dir := filepath.Join(f.out, g.Name)
-	limit := g.Timeout * 9 / 10 // so that the tests end by themselves, with a trace, before the guest is ended
-	p.Run = fmt.Sprintf("cd /media/amplab && exec ./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -scripts %s 2>&1\n",
-		limit, g.Name, shellQuote(f.run))
+	run, err := f.commands(g, p.Files)
+	if err != nil {
+		return err
+	}
+	p.Run = run
 	fmt.Fprintf(os.Stderr, "guest %s: booting (%s; console: %s)\n", g.Name, g.Purpose, filepath.Join(dir, "serial.log"))
 	plain, err := os.Create(filepath.Join(dir, "results.txt"))
 	if err != nil {
@@ -113,7 +140,7 @@ func (f *flags) testIn(ctx context.Context, img lab.Image, p lab.Payload) error 
 		// What is missing must fail in the summary too.
 		fmt.Fprintf(&text, "\x16--- FAIL: TestGuest/boot (0.00s)\n    %s\n\x16FAIL\n", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
-	if werr := keepStream(context.WithoutCancel(ctx), filepath.Join(dir, "results.json"), g.Name, text.Bytes()); werr != nil {
+	if werr := keepStreams(context.WithoutCancel(ctx), filepath.Join(dir, "results.json"), "guest/"+g.Name, text.Bytes()); werr != nil {
 		return errors.Join(err, werr)
 	}
 	if err == nil && status != 0 {
@@ -122,20 +149,65 @@ func (f *flags) testIn(ctx context.Context, img lab.Image, p lab.Payload) error 
 	return err
 }
 
-// keepStream keeps a guest's output as the stream of go test -json, and writes it to standard output.
-func keepStream(ctx context.Context, path, guest string, text []byte) error {
-	convert := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", "guest/"+guest)
+// commands are what a guest runs: its scripts, and the tests of its rooms.
+func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
+	only, err := regexp.Compile(f.run)
+	if err != nil {
+		return "", fmt.Errorf("--run: %w", err)
+	}
+	limit := g.Timeout * 9 / 10 // so that the tests end by themselves, with a trace, before the guest is ended
+	lines := []string{"cd /media/amplab", "status=0"}
+	for name := range files {
+		if script, ok := strings.CutPrefix(name, "testdata/"); ok && only.MatchString(strings.TrimSuffix(script, ".txtar")) {
+			lines = append(lines, fmt.Sprintf("./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -scripts %s 2>&1 || status=$?",
+				limit, g.Name, shellQuote(f.run)))
+			break
+		}
+	}
+	for _, room := range g.Rooms {
+		if only.MatchString(roomFile(room)) {
+			lines = append(lines, "echo; echo "+shellQuote(roomLine+room), fmt.Sprintf("sh ./room.sh %s -test.v=test2json -test.run %s -test.timeout %s 2>&1 || status=$?",
+				roomFile(room), shellQuote(roomTests[room]), limit))
+		}
+	}
+	return strings.Join(append(lines, "exit $status"), "\n") + "\n", nil
+}
+
+// keepStreams keeps what a guest said as streams of go test -json, and writes them to standard output: that of its scripts, under the
+// guest's name, and those of its rooms.
+func keepStreams(ctx context.Context, path, name string, text []byte) error {
+	var all []byte
+	for i, part := range bytes.Split(append([]byte("\n"), text...), []byte("\n"+roomLine)) {
+		of := name
+		if room, rest, _ := bytes.Cut(part, []byte("\n")); i > 0 {
+			of, part = name+"/"+string(room), rest
+		}
+		stream, err := testStream(ctx, of, part)
+		if err != nil {
+			return err
+		}
+		all = append(all, stream...)
+	}
+	if err := os.WriteFile(path, all, 0o644); err != nil {
+		return err
+	}
+	_, err := os.Stdout.Write(all) // in one piece, so that streams of guests do not mix
+	return err
+}
+
+// testStream is the stream of go test -json of a package's test output.
+func testStream(ctx context.Context, name string, text []byte) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	convert := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", name)
 	convert.Stdin = bytes.NewReader(text)
 	convert.Stderr = os.Stderr
 	out, err := convert.Output()
 	if err != nil {
-		return fmt.Errorf("go tool test2json: %w", err)
+		return nil, fmt.Errorf("go tool test2json: %w", err)
 	}
-	if err := os.WriteFile(path, out, 0o644); err != nil {
-		return err
-	}
-	_, err = os.Stdout.Write(out)
-	return err
+	return out, nil
 }
 
 // progress shows the lines of a test's output that say how a test ended.
@@ -152,7 +224,9 @@ func (p *progress) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		text := strings.TrimLeft(string(line), " \x16")
-		if name, ok := strings.CutPrefix(text, "--- "); ok {
+		name, ok := strings.CutPrefix(text, "--- ")
+		// A room's tests have hundreds of parts; of these only what failed is worth a line.
+		if ok && (!strings.HasPrefix(name, "PASS: ") || strings.HasPrefix(name, "PASS: TestGuest") || !strings.Contains(name, "/")) {
 			fmt.Fprintf(os.Stderr, "guest %s: %s\n", p.guest, name)
 		}
 		p.rest = p.rest[advance:]

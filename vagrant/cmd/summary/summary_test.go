@@ -40,6 +40,14 @@ func TestSummary(t *testing.T) {
 {"Action":"skip","Package":"p","Test":"A"}
 {"Action":"pass","Package":"p","Test":"B"}
 {"Action":"pass","Package":"p"}`, true, false, "1 passed, 1 failed, 0 skipped", "CI should have what it needs"},
+		{"a skip on CI that is permitted", `{"Action":"output","Package":"p","Test":"A","Output":"    x_test.go:3: needs a kernel that attaches programs by kprobe; the best here is tracepoint\n"}
+{"Action":"skip","Package":"p","Test":"A"}
+{"Action":"pass","Package":"p","Test":"B"}
+{"Action":"pass","Package":"p"}`, true, true, "1 passed, 0 failed, 1 skipped", "skipped  p A: needs a kernel"},
+		{"the same in a guest", `{"Action":"output","Package":"guest/g/p","Test":"A","Output":"    x_test.go:3: needs a kernel that attaches programs by kprobe; the best here is tracepoint\n"}
+{"Action":"skip","Package":"guest/g/p","Test":"A"}
+{"Action":"pass","Package":"guest/g/p","Test":"B"}
+{"Action":"pass","Package":"guest/g/p"}`, true, false, "1 passed, 1 failed, 0 skipped", "CI should have what it needs"},
 		{"nothing passed", `{"Action":"pass","Package":"p"}`, false, false, "0 passed, 0 failed, 0 skipped", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

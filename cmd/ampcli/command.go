@@ -86,7 +86,7 @@ func (c *command) root(began *bool) *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
-	root.AddCommand(c.status(), c.faults(), c.eventsCommand(), c.top(), c.exclusions(), c.policy(), c.versionCommand())
+	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.exclusions(), c.policy(), c.versionCommand())
 	offer(root)
 	return root
 }
@@ -143,6 +143,20 @@ func (c *command) faults() *cobra.Command {
 	f.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the evidence too")
 	f.Flags().BoolVar(&history, "history", false, "list instead what was raised and cleared, and when")
 	return f
+}
+
+func (c *command) metrics() *cobra.Command {
+	return &cobra.Command{
+		Use: "metrics", Short: "Show the status as metrics for Prometheus", Args: cobra.NoArgs,
+		Long: "Show the status as metrics, in the text format of Prometheus that the textfile collector of node_exporter reads.",
+		RunE: func(r *cobra.Command, _ []string) error {
+			s, err := c.ask(r.Context())
+			if err != nil {
+				return err
+			}
+			return orNotRunning(control.WriteMetrics(c.out, s), s)
+		},
+	}
 }
 
 func (c *command) versionCommand() *cobra.Command {

@@ -100,6 +100,17 @@ func TestStatusOfARunningDaemon(t *testing.T) {
 	}
 }
 
+func TestMetrics(t *testing.T) {
+	c := place(t)
+	if out, code, err := c.call(t, "metrics"); code != 1 || !c.silent(err) || !strings.Contains(out, "\namp_up 0\n") {
+		t.Errorf("no daemon: exit code %d, %v\n%s", code, err, out)
+	}
+	c.daemon(t, control.Status{Running: true, Mode: control.Normal})
+	if out, code, err := c.call(t, "metrics"); code != 0 || !strings.Contains(out, "\namp_up 1\n") {
+		t.Errorf("exit code %d, %v\n%s", code, err, out)
+	}
+}
+
 func TestStatusWithoutADaemonComesFromTheLedger(t *testing.T) {
 	c := place(t)
 	raised(t, c.ledger)

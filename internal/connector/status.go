@@ -112,7 +112,8 @@ func (c *core) count(s *control.Source) {
 	for k, n := range now.Kinds {
 		if n != (monitor.Count{}) {
 			s.Kinds = append(s.Kinds, control.KindCount{
-				Kind: monitor.Kind(k).String(), Handled: n.Handled, Excluded: n.Excluded, Merged: n.Merged, Shed: n.Shed, Lost: n.Lost(),
+				Kind: monitor.Kind(k).String(), Handled: n.Handled, Excluded: n.Excluded, Merged: n.Merged, Shed: n.Shed,
+				Lost: n.Lost(), Full: n.Full, Missed: n.Missed, Damaged: n.Damaged,
 			})
 		}
 	}

@@ -60,7 +60,11 @@ type KindCount struct {
 	Excluded uint64 `json:"excluded"`
 	Merged   uint64 `json:"merged"`
 	Shed     uint64 `json:"shed"`
-	Lost     uint64 `json:"lost"`
+	Lost     uint64 `json:"lost"` // the sum of the three below
+
+	Full    uint64 `json:"full,omitempty"`    // the queue was full
+	Missed  uint64 `json:"missed,omitempty"`  // the kernel did not tell
+	Damaged uint64 `json:"damaged,omitempty"` // what it told could not be read
 }
 
 // Loss counts events since the daemon started, over all sources that it had.

@@ -37,7 +37,7 @@ test: deps-test ## everything that CI runs, guests included
 	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
 	@$(MAKE) --no-print-directory format vet shellcheck licences
 	@$(MAKE) --no-print-directory packages
-	@$(MAKE) --no-print-directory -j2 native guests; $(GO) run ./vagrant/cmd/summary --junit dist/junit.xml $(RESULTS)/*.json
+	@$(MAKE) --no-print-directory native guests; $(GO) run ./vagrant/cmd/summary --junit dist/junit.xml $(RESULTS)/*.json
 
 test-short: deps-build ## what needs no guest, under two minutes
 	@rm -rf $(RESULTS); mkdir -p $(RESULTS)
@@ -52,8 +52,8 @@ $(GO) build -o bin/lab ./vagrant/cmd/lab; status=0; bin/lab test $(1) > $(2) || 
 	test $$status -le 1 || echo '{"Action":"fail","Package":"vagrant/lab","Test":"Guests","Elapsed":0}' >> $(2)
 endef
 
-# The two that follow leave their verdict to the summary, so that one failure does not hide another. They run side by side, since an
-# emulated guest keeps little more than one core busy.
+# The two that follow leave their verdict to the summary, so that one failure does not hide another. They run one after the other: each keeps
+# two cores busy, and a guest that gets half of one does not answer in time.
 native:
 	@echo "== native tests"
 	@$(GO) test -json -timeout 20m $$($(GO) list ./... | grep -vE '$(CONCURRENT)') > $(RESULTS)/native.json || true

@@ -100,6 +100,9 @@ func runWithKillpoints(t *testing.T) {
 	}
 	cmd := exec.Command("go", "test", "-count=1", "-tags", "killpoints", "-run", "^"+t.Name()+"$", "-v", ".")
 	cmd.Env = append(os.Environ(), inMemory()...)
+	// Mounts of its own: in a namespace that another test makes meanwhile, a copy of them would keep a file system from being unmounted
+	// for good, and what is mounted next would be the same again, without power.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

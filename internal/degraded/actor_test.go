@@ -31,14 +31,15 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(args []string) error{
-	"files":   actOnFiles,
-	"flows":   actOnFlows,
-	"trace":   actOnTrace,
-	"user":    actOnUser,
-	"forks":   actOnForks,
-	"storm":   actStorm,
-	"waiting": actWaiting,
-	"probe":   actOnProbe,
+	"files":     actOnFiles,
+	"flows":     actOnFlows,
+	"trace":     actOnTrace,
+	"user":      actOnUser,
+	"forks":     actOnForks,
+	"storm":     actStorm,
+	"waiting":   actWaiting,
+	"probe":     actOnProbe,
+	"elsewhere": actElsewhere,
 }
 
 // actor is a command that acts.

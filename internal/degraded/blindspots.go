@@ -46,7 +46,7 @@ func (f *files) seenAt(directory string) monitor.Kinds {
 	}
 	for _, s := range f.systems {
 		var at unix.Stat_t // of btrfs, files do not have the device that mountinfo has
-		if s.device != uint64(st.Dev) && (unix.Stat(s.points[0], &at) != nil || at.Dev != st.Dev) {
+		if s.device != uint64(st.Dev) && (unix.Stat(s.at(s.points[0]), &at) != nil || at.Dev != st.Dev) {
 			continue
 		}
 		return s.sees()

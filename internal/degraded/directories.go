@@ -94,7 +94,7 @@ func (d *directories) ask(f *files, id fileID) string {
 
 // below is the path of what the handle means. ok is false where another mount lies over the mount point.
 func (d *directories) below(s *filesystem, point string, handle unix.FileHandle) (path string, ok bool) {
-	mount, err := unix.Open(point, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	mount, err := unix.Open(s.at(point), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", false
 	}

@@ -46,7 +46,8 @@ type files struct {
 	byFSID    atomic.Pointer[map[[fsidSize]byte]*filesystem] // of those that are watched by name, for the reader
 	mountErr  error
 	plainFD   atomic.Int32 // plain, for the reader
-	table     string       // path of mountinfo
+	view      mountView
+	mountMark bool // only mounts are marked, as before Linux 4.20
 
 	queueEvents uint64 // for how many there is room
 }
@@ -57,6 +58,7 @@ type filesystem struct {
 	kind   string
 	fsid   [fsidSize]byte
 	points []string // where, best first
+	root   string   // below which this process finds them
 	how    coverage
 	err    error // why it is watched no better
 }
@@ -83,18 +85,18 @@ type coverage uint8
 
 const (
 	uncovered    coverage = iota
-	byMount               // writes and execs, by the mounts of this mount namespace
+	byMount               // writes and execs, by the mounts of the host's mount namespace
 	byDescriptor          // writes and execs
 	byName                // all that fanotify tells
 )
 
 var errRemote = errors.New("it is of a kind that is not watched, since whoever serves it may not answer")
 
-func openFiles(groups []namedGroup) (*files, error) {
-	f := &files{named: -1, plain: -1, mountinfo: -1, openExec: true, table: "/proc/self/mountinfo", queueEvents: queueEvents()}
+func openFiles(o options) (*files, error) {
+	f := &files{mountMark: o.mountMark, named: -1, plain: -1, mountinfo: -1, openExec: true, view: o.mounts, queueEvents: queueEvents()}
 	f.plainFD.Store(-1)
 	var err error
-	for _, g := range groups {
+	for _, g := range o.groups {
 		if f.named, err = unix.FanotifyInit(groupFlags|g.flags, unix.O_RDONLY); err == nil {
 			f.rename = g.rename
 			break
@@ -110,9 +112,9 @@ func openFiles(groups []namedGroup) (*files, error) {
 		f.close()
 		return nil, err
 	}
-	if f.mountinfo, err = unix.Open(f.table, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if f.mountinfo, err = unix.Open(f.view.table, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		f.close()
-		return nil, fmt.Errorf("open %s: %w", f.table, err)
+		return nil, fmt.Errorf("open %s: %w", f.view.table, err)
 	}
 	return f, nil
 }
@@ -183,12 +185,13 @@ func (f *files) set(kinds monitor.Kinds) error {
 func (f *files) refresh() error {
 	text, err := readAll(f.mountinfo)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", f.table, err)
+		return fmt.Errorf("read %s: %w", f.view.table, err)
 	}
 	mounts, err := parseMountinfo(text)
 	f.mountErr = err
 	found := group(mounts)
 	for _, s := range found {
+		s.root = f.view.root
 		f.cover(s)
 	}
 	byFSID := make(map[[fsidSize]byte]*filesystem)
@@ -269,7 +272,7 @@ func (f *files) coverByName(s *filesystem, point string) error {
 		return fmt.Errorf("%s: another mount lies over it", point)
 	}
 	var st unix.Statfs_t
-	if err := unix.Statfs(point, &st); err != nil {
+	if err := unix.Statfs(s.at(point), &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", point, err)
 	}
 	s.fsid = fsidOf(&st)
@@ -277,28 +280,31 @@ func (f *files) coverByName(s *filesystem, point string) error {
 	if careOf(s.kind) == devices {
 		mask &^= plainMask
 	}
-	err := f.mark(f.named, unix.FAN_MARK_FILESYSTEM, mask, byName, point)
+	err := f.mark(f.named, unix.FAN_MARK_FILESYSTEM, mask, byName, s.at(point))
 	if errors.Is(err, unix.EINVAL) && f.rename == unix.FAN_RENAME {
 		f.rename = moves
 		if mask&unix.FAN_RENAME != 0 {
 			mask = mask&^unix.FAN_RENAME | moves
 		}
-		err = f.mark(f.named, unix.FAN_MARK_FILESYSTEM, mask, byName, point)
+		err = f.mark(f.named, unix.FAN_MARK_FILESYSTEM, mask, byName, s.at(point))
 	}
 	if err != nil || mask == 0 {
 		return err
 	}
-	if err := decodable(point); err != nil {
-		_ = unix.FanotifyMark(f.named, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, unix.AT_FDCWD, point)
+	if err := decodable(s.at(point)); err != nil {
+		_ = unix.FanotifyMark(f.named, unix.FAN_MARK_REMOVE|unix.FAN_MARK_FILESYSTEM, mask, unix.AT_FDCWD, s.at(point))
 		return fmt.Errorf("%s: its files cannot be found by what fanotify calls them: %w", point, err)
 	}
 	return nil
 }
 
+// at is the path by which this process finds a mount point.
+func (s *filesystem) at(point string) string { return s.root + point }
+
 // isAt reports whether the file system is what is seen at a mount point. Of btrfs the files have other devices than the mounts.
 func (s *filesystem) isAt(point string) bool {
 	var st unix.Stat_t
-	return s.kind == "btrfs" || unix.Stat(point, &st) == nil && uint64(st.Dev) == s.device
+	return s.kind == "btrfs" || unix.Stat(s.at(point), &st) == nil && uint64(st.Dev) == s.device
 }
 
 // coverPlain asks for descriptors: for the whole file system, else, before Linux 4.20, for each mount.
@@ -312,8 +318,11 @@ func (f *files) coverPlain(s *filesystem) error {
 		return err
 	}
 	s.points = slices.DeleteFunc(s.points, func(point string) bool { return !s.isAt(point) })
-	err := f.mark(f.plain, unix.FAN_MARK_FILESYSTEM, mask, byDescriptor, s.points[0])
-	if errors.Is(err, unix.EINVAL) && f.openExec && mask&unix.FAN_OPEN_EXEC != 0 { // Linux 5.0 has it
+	err := error(unix.EINVAL)
+	if !f.mountMark {
+		err = f.mark(f.plain, unix.FAN_MARK_FILESYSTEM, mask, byDescriptor, s.at(s.points[0]))
+	}
+	if !f.mountMark && errors.Is(err, unix.EINVAL) && f.openExec && mask&unix.FAN_OPEN_EXEC != 0 { // Linux 5.0 has it
 		f.openExec = false
 		return f.coverPlain(s)
 	}
@@ -322,7 +331,7 @@ func (f *files) coverPlain(s *filesystem) error {
 		return nil
 	}
 	for _, point := range s.points {
-		if e := f.mark(f.plain, unix.FAN_MARK_MOUNT, mask, byDescriptor, point); e == nil {
+		if e := f.mark(f.plain, unix.FAN_MARK_MOUNT, mask, byDescriptor, s.at(point)); e == nil {
 			s.how = byMount
 		} else {
 			err = e

@@ -34,7 +34,9 @@ func Probe(ctx context.Context) Parts {
 		return support(part, err)
 	}
 	return Parts{
-		Files:     try(partFiles, func() (interface{ close() error }, error) { return openFiles(namedGroups) }),
+		Files: try(partFiles, func() (interface{ close() error }, error) {
+			return openFiles(options{groups: namedGroups, mounts: hostMounts("/proc")})
+		}),
 		Processes: try(partProcesses, func() (interface{ close() error }, error) { return openProcConnector(ctx) }),
 		Flows:     try(partFlows, func() (interface{ close() error }, error) { return openFlows() }),
 	}

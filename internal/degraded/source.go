@@ -46,7 +46,7 @@ const (
 // Open opens the parts that the host has. Events that happen before Run is called wait in the kernel. It is an error if there is no part;
 // the reasons can be told with errors.Is and an errno.
 func Open(ctx context.Context, s monitor.Settings) (monitor.Source, error) {
-	o, err := open(ctx, s, options{groups: namedGroups})
+	o, err := open(ctx, s, options{groups: namedGroups, mounts: hostMounts("/proc")})
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,10 @@ func Open(ctx context.Context, s monitor.Settings) (monitor.Source, error) {
 
 // options are what a kernel could have less of than this one.
 type options struct {
-	groups []namedGroup // that are tried
-	lacks  [3]error     // parts that are not opened, and why
+	groups    []namedGroup // that are tried
+	mounts    mountView    // that are watched
+	mountMark bool         // only mounts are marked
+	lacks     [3]error     // parts that are not opened, and why
 }
 
 func open(ctx context.Context, settings monitor.Settings, o options) (*source, error) {
@@ -70,7 +72,7 @@ func open(ctx context.Context, settings monitor.Settings, o options) (*source, e
 	s := &source{wake: wake, labels: exists("/sys/fs/selinux/enforce")}
 	s.missing = o.lacks
 	if s.missing[partFiles] == nil {
-		s.files, s.missing[partFiles] = openFiles(o.groups)
+		s.files, s.missing[partFiles] = openFiles(o)
 	}
 	if s.missing[partProcesses] == nil {
 		s.processes, s.missing[partProcesses] = openProcConnector(ctx)

@@ -53,6 +53,7 @@ func watchSource(t testing.TB, o *source, keep func(*monitor.Event) bool) *watch
 // openSource opens the source with all parts that it is not to lack.
 func openSource(t testing.TB, s monitor.Settings, with options) *source {
 	t.Helper()
+	with.mounts = hostMounts("/proc")
 	o, err := open(context.Background(), s, with)
 	if err == nil && o.missing == with.lacks {
 		return o

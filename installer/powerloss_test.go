@@ -31,6 +31,9 @@ type disk struct {
 // newDisk mounts a file system and has the test's temporary folders, those of its hosts, made there.
 func newDisk(t *testing.T) disk {
 	t.Helper()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "disk")
 	if err != nil {
 		t.Fatal(err)
@@ -82,16 +85,8 @@ func (d disk) losePower(t *testing.T) {
 		}
 		return nil
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		err := unix.Unmount(d.at, 0)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
-			t.Fatalf("unmount %s: %v", d.at, err)
-		}
-		d.endTools(t)
-	}
+	d.until(t, "all tools have ended", d.ended)
+	d.until(t, "it is unmounted", func() error { return unix.Unmount(d.at, 0) })
 	if err := d.mount(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,18 +95,44 @@ func (d disk) losePower(t *testing.T) {
 	}
 }
 
-// endTools kills the tools that are at work on the disk and their keepers, which hold the lock open.
-func (d disk) endTools(t *testing.T) {
+// until tries something again while the file system is busy.
+func (d disk) until(t *testing.T, what string, try func() error) {
 	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			t.Fatalf("%s: waiting until %s: %v", d.at, what, err)
+		}
+	}
+}
+
+// ended kills what is at work on the disk, tools and their keepers, and reports EBUSY while any of them is there. Their parent is gone, so
+// that they are this process's to wait for: as zombies they would be taken for the holders of their locks.
+func (d disk) ended() error {
 	held, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, fd := range held {
 		file, err := os.Readlink(fd)
 		pid, _ := strconv.Atoi(strings.Split(fd, "/")[2])
 		if err == nil && pid != os.Getpid() && strings.HasPrefix(file, d.at+"/") {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // ESRCH: it has ended meanwhile
+		}
+	}
+	for {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.ECHILD):
+			return nil
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case pid == 0:
+			return unix.EBUSY
 		}
 	}
 }

@@ -71,6 +71,32 @@ func TestStaleAccountLocks(t *testing.T) {
 	}
 }
 
+// TestRecoverPastStaleLock: after a power loss the process number in a lock may be that of another process.
+func TestRecoverPastStaleLock(t *testing.T) {
+	s := newScratch(t)
+	h := s.host()
+	h.accountWait = 50 * time.Millisecond
+	if _, err := s.apply(t); err != nil {
+		t.Fatal(err)
+	}
+	step := &Group{Name: "cisco-amp-other"}
+	if err := errors.Join(writeJournal(h, "fault-5", 0, step, applying), step.Apply(t.Context(), h)); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "/etc/group.lock", fmt.Sprintf("%d\x00", os.Getpid()), 0o600)
+	made := time.Unix(1000, 0)
+	if err := os.Chtimes(filepath.Join(s.dir, "etc/group.lock"), made, made); err != nil {
+		t.Fatal(err)
+	}
+	undone, err := Recover(t.Context(), h)
+	if err := errors.Join(err, accountWhole(s.dir), leftovers(s.dir)); err != nil || len(undone) != 1 {
+		t.Errorf("undone: %v; %v", undone, err)
+	}
+	if g, err := fileGroup(h, step.Name); g != nil || err != nil {
+		t.Errorf("the group is still there: %+v, %v", g, err)
+	}
+}
+
 // untilEnded waits until the process is a zombie: its end of a pipe closes when it ends, and it is not waited for.
 func untilEnded(t *testing.T, pid int) {
 	t.Helper()

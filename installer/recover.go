@@ -24,6 +24,7 @@ func Recover(ctx context.Context, h *Host) ([]fault.Text, error) {
 	var undone []fault.Text
 	if j.Phase == applying {
 		h.Log.WarnContext(ctx, "undoing what an interrupted run began", "plan", j.Plan, "step", j.Title, "began", j.At)
+		unlockAccounts(ctx, h)
 		if err := s.Undo(ctx, h); err != nil {
 			return nil, fmt.Errorf("%w: %s: undo %q: %w; where this cannot be mended, put the host right by hand and remove that file", ErrJournal, JournalPath, j.Title, err)
 		}
@@ -31,6 +32,19 @@ func Recover(ctx context.Context, h *Host) ([]fault.Text, error) {
 		undone = append(undone, s.Title())
 	}
 	return undone, removeJournal(h)
+}
+
+// unlockAccounts removes the locks that account tools of the interrupted run left behind, which would hold up those of Undo. Where that does
+// not work, Undo says so itself, if it needs any.
+func unlockAccounts(ctx context.Context, h *Host) {
+	var locks AccountLocks
+	needed, err := locks.Needed(ctx, h)
+	if err == nil && needed {
+		err = locks.Apply(ctx, h)
+	}
+	if err != nil {
+		h.Log.WarnContext(ctx, "stale locks of account tools stay", "error", err)
+	}
 }
 
 // RecoverUnheld is Recover for a program that starts: it takes the lock for it. Where another program holds the lock it does nothing and

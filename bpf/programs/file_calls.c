@@ -323,14 +323,22 @@ BEGIN(close_range)
 		closing_range((__u32)CALL_1(at), (__u32)CALL_2(at));
 }
 
-/* The last thread that has the descriptors ends; they are there until later. */
+/*
+ * The last thread ends; the descriptors are there until later. Of threads that end
+ * at the same time several may find that none lives, and each of them has the
+ * descriptors still: what the second tells is a duplicate. Processes that share
+ * descriptors (CLONE_FILES without CLONE_THREAD) make the references more than the
+ * process has threads.
+ */
 SEC("raw_tracepoint/sched_process_exit")
 int amp_exit_closes(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	struct files_struct___file *files = (struct files_struct___file *)BPF_CORE_READ(task, files);
+	struct signal_struct *sig = BPF_CORE_READ(task, signal);
 
-	if (files && wanted(AMP_FILE_WRITE) && BPF_CORE_READ(files, count.counter) == 1)
+	if (files && wanted(AMP_FILE_WRITE) && BPF_CORE_READ(sig, live.counter) == 0 &&
+	    BPF_CORE_READ(files, count.counter) <= BPF_CORE_READ(sig, nr_threads))
 		closing_range(0, ~0U);
 	return 0;
 }

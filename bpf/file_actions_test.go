@@ -28,6 +28,7 @@ func fileActions() map[string]func(*report) error {
 		"file-clone":      clone,
 		"file-close":      closings,
 		"file-exit":       exitWithOpenFile,
+		"file-memory":     onlyDescriptors,
 		"file-refused":    refusals,
 		"file-deep":       deepPath,
 		"file-mount":      belowMount,
@@ -340,6 +341,22 @@ func exitWithOpenFile(s *fileScript) error {
 	}
 	s.expect(monitor.Event{Kind: monitor.FileWrite, File: monitor.File{Path: path, Size: 3}})
 	return nil
+}
+
+// onlyDescriptors are files that no directory has: what is in memory is told of, what is a file by its mode alone is not.
+func onlyDescriptors(s *fileScript) error {
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(s.dir)
+	memory, err := unix.MemfdCreate("/"+name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	s.expect(monitor.Event{Kind: monitor.FileWrite, File: monitor.File{Path: "/memfd:/" + name + " (deleted)", Size: 3}})
+	_, err = unix.Write(memory, []byte("123"))
+	return errors.Join(err, unix.Close(pidfd), unix.Close(memory))
 }
 
 // refusals change nothing, and are not told.

@@ -25,10 +25,19 @@
 #define TRACEFS_MAGIC 0x74726163
 #define SELINUX_MAGIC 0xf97cff8c
 
+/* Files in memory alone: memfd_create(2). */
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+
+#define SB_NOUSER (1UL << 31) /* include/linux/fs.h: the kernel's own mount */
+
 static __always_inline int pseudo(struct super_block *sb)
 {
 	__u64 magic = BPF_CORE_READ(sb, s_magic);
 
+	/* Descriptors that are regular files by their mode only: pidfs since 6.9 and others. */
+	if (BPF_CORE_READ(sb, s_flags) & SB_NOUSER)
+		return magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
 	return magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC || magic == CGROUP2_SUPER_MAGIC ||
 	       magic == CGROUP_SUPER_MAGIC || magic == DEBUGFS_MAGIC || magic == TRACEFS_MAGIC ||
 	       magic == SELINUX_MAGIC;

@@ -151,6 +151,7 @@ struct task_struct___before_5_5 {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_flags;
 	unsigned long s_magic;
 };
 

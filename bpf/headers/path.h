@@ -12,6 +12,10 @@
 
 #define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
 
+/* Bytes of "/", the name of all roots. A dentry that is above all and has a longer
+ * one is that of a file in no directory: memfd_create(2). */
+#define ROOT_NAME 1
+
 static __always_inline struct mount *mount_of(const struct vfsmount *mnt)
 {
 	return (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
@@ -53,6 +57,7 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 		struct dentry *d, *parent;
 		struct qstr name;
 		__u64 len, at;
+		int top;
 
 		barrier();
 		d = w->dentry;
@@ -69,13 +74,14 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 			continue;
 		}
 		parent = BPF_CORE_READ(d, d_parent);
-		if (parent == d || !parent) {
-			/* The root of a file system, and not of its mount: the
-			 * mount was taken away, or is not known. */
-			break;
-		}
+		top = parent == d || !parent;
 		if (bpf_core_read(&name, sizeof(name), &d->d_name))
 			break;
+		if (top && name.len <= ROOT_NAME) {
+			/* The root of a file system, and not of its mount: the mount was
+			 * taken away, or is not known. */
+			break;
+		}
 		len = name.len & 255;
 		at = room->at;
 		if (at > AMP_PATH_MAX || at < len + 1)
@@ -85,6 +91,10 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 		at -= 1;
 		room->path[at & (AMP_PATH_MAX - 1)] = '/';
 		room->at = at;
+		if (top) {
+			room->cut = 0;
+			break;
+		}
 		w->dentry = parent;
 	}
 	if (room->at == AMP_PATH_MAX) {
@@ -102,11 +112,13 @@ static __always_inline __u32 append_walked(struct amp_room *room)
 	return append(room, room->path + at, AMP_PATH_MAX - at);
 }
 
-/* A dentry that is no more in its folder. (A file system's root never is: it
- * is no file.) */
+/* A dentry that is no more in its folder, or never was in one. (A file system's
+ * root is no file.) */
 static __always_inline int unlinked(struct dentry *dentry)
 {
-	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
+	return !BPF_CORE_READ(dentry, d_hash.pprev) &&
+	       (BPF_CORE_READ(dentry, d_parent) != dentry ||
+		BPF_CORE_READ(dentry, d_name.len) > ROOT_NAME);
 }
 
 /* The same with what /proc adds to a path that is gone. */

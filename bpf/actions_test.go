@@ -2,11 +2,13 @@ package bpf
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,19 +82,16 @@ func act(t *testing.T, name string, set ...func(*exec.Cmd)) (pid int, r report) 
 	return cmd.Process.Pid, r
 }
 
+// allKinds are what the sources of inEachSet make events of.
+var allKinds = monitor.ProcessKinds | monitor.FileKinds | monitor.NetworkKinds
+
 // inEachSet runs a test with each hook set that the kernel lets us attach, and all kinds of events.
 func inEachSet(t *testing.T, test func(t *testing.T, w *watch)) {
 	needsBPF(t)
-	best := probeHooks(nil)
 	for _, set := range []hookSet{fentrySet, kprobeSet, tracepointSet} {
 		t.Run(set.String(), func(t *testing.T) {
-			if set < best {
-				t.Skipf("needs a kernel that attaches programs by %s; the best here is %s", set, best)
-			}
-			w := startWatch(t, options{hooks: set})
-			if err := w.Set(monitor.Settings{Kinds: monitor.ProcessKinds | monitor.NetworkKinds}); err != nil {
-				t.Fatal(err)
-			}
+			needsHooks(t, set)
+			w := watchOf(t, set)
 			for program, err := range w.kernel.failed {
 				t.Logf("%s is not attached: %v", program, err)
 			}
@@ -101,28 +100,78 @@ func inEachSet(t *testing.T, test func(t *testing.T, w *watch)) {
 	}
 }
 
+func needsHooks(t *testing.T, set hookSet) {
+	t.Helper()
+	if best := bestHooks(); set < best {
+		t.Skipf("needs a kernel that attaches programs by %s; the best here is %s", set, best)
+	}
+}
+
+var bestHooks = sync.OnceValue(func() hookSet { return probeHooks(nil) })
+
+// watches are the sources that run for tests one after the other, by hook set: to load all programs takes an emulated guest ten seconds.
+var watches = map[hookSet]*watch{}
+
+// watchOf is the source with a hook set, without the settings and the events of the tests before.
+func watchOf(t *testing.T, set hookSet) *watch {
+	t.Helper()
+	w := watches[set]
+	if w == nil {
+		var err error
+		if w, err = newWatch(t.Context(), options{hooks: set}); err != nil {
+			t.Fatal(err)
+		}
+		watches[set] = w
+	}
+	if err := w.Set(monitor.Settings{Kinds: allKinds}); err != nil {
+		t.Fatal(err)
+	}
+	w.forget()
+	return w
+}
+
+// endWatches ends those that run.
+func endWatches() error {
+	var err error
+	for _, w := range watches {
+		err = errors.Join(err, w.end())
+	}
+	return err
+}
+
 // finished waits for a process's exit, after which nothing more is to come of it, and returns its events of some kinds. What closes
 // in the background is waited for by number.
 func (w *watch) finished(t *testing.T, pid, n int, kinds monitor.Kinds) []monitor.Event {
 	t.Helper()
+	var some []monitor.Event
+	w.ended(t, pid, func() bool {
+		some = slices.DeleteFunc(w.of(pid), func(e monitor.Event) bool { return !kinds.Has(e.Kind) })
+		return len(some) >= n
+	})
+	return some
+}
+
+// ended waits for a process's exit and for what all reports, but no longer than patience: the test then says what is missing.
+func (w *watch) ended(t *testing.T, pid int, all func() bool) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
-	for {
-		var some []monitor.Event
-		exited := false
-		for _, e := range w.of(pid) {
-			if kinds.Has(e.Kind) {
-				some = append(some, e)
-			}
-			exited = exited || e.Kind == monitor.Exit
-		}
-		if exited && len(some) >= n || time.Now().After(deadline) {
-			return some
-		}
+	isExit := func(e monitor.Event) bool { return e.Kind == monitor.Exit }
+	for !(all() && slices.ContainsFunc(w.of(pid), isExit)) && time.Now().Before(deadline) {
 		select {
 		case <-w.came:
 		case <-time.After(time.Until(deadline)):
 		}
 	}
+}
+
+// lost is how many events were lost until now.
+func (w *watch) lost(t *testing.T) uint64 {
+	t.Helper()
+	c, err := w.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Total().Lost()
 }
 
 // checkEvents compares what was seen with what the child says.

@@ -28,9 +28,6 @@ var contained = []string{
 func TestContainer(t *testing.T) {
 	needsRoot(t)
 	inEachSet(t, func(t *testing.T, w *watch) {
-		if err := w.Set(monitor.Settings{Kinds: monitor.ProcessKinds | monitor.FileKinds | monitor.NetworkKinds}); err != nil {
-			t.Fatal(err)
-		}
 		for _, name := range contained {
 			t.Run(name, func(t *testing.T) {
 				pid, r := act(t, name, inContainer(t.TempDir()))

@@ -66,7 +66,8 @@ func withProgram(run func() int) (int, error) {
 	if err := errors.Join(err, f.Close(), os.Chmod(dir, 0o755), os.Chmod(program, 0o755)); err != nil {
 		return 0, err
 	}
-	return run(), nil
+	code := run()
+	return code, endWatches()
 }
 
 // childMain is the child's side.
@@ -82,7 +83,10 @@ func childMain(task string) {
 	case "threads":
 		childThreads()
 	case "fexecve":
-		childFexecve()
+		fd, err := unix.Open("/proc/self/exe", unix.O_PATH, 0)
+		childFexecve(fd, err)
+	case "memory":
+		childFexecve(copyInMemory())
 	case "gather":
 		fmt.Println(Gather(context.Background(), host.At("/")).Load.Err)
 	case "hidden-btf":
@@ -111,9 +115,8 @@ func childThreads() {
 }
 
 // childFexecve executes this program again by descriptor alone, as fexecve(3) does.
-func childFexecve() {
+func childFexecve(fd int, err error) {
 	os.Setenv(childEnv, "wait")
-	fd, err := unix.Open("/proc/self/exe", unix.O_PATH, 0)
 	if err != nil {
 		panic(err)
 	}
@@ -121,6 +124,20 @@ func childFexecve() {
 	argv, _ := syscall.SlicePtrFromStrings([]string{"by-descriptor"})
 	envv, _ := syscall.SlicePtrFromStrings(os.Environ())
 	execveat(fd, empty, argv, envv)
+}
+
+// copyInMemory is this program in a file that no directory has.
+func copyInMemory() (int, error) {
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.MemfdCreate("copy", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	_, err = unix.Write(fd, b)
+	return fd, err
 }
 
 // childHiddenBTF runs in a mount namespace of its own.

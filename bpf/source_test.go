@@ -37,29 +37,49 @@ type watch struct {
 	came   chan struct{} // has something after each event
 }
 
+// startWatch starts a source for one test, which sees the processes' execs and exits.
 func startWatch(tb testing.TB, o options) *watch {
 	tb.Helper()
 	needsBPF(tb)
-	if o.name == "" {
-		o.name = monitor.EBPFKernelBTF
-	}
-	s, err := open(tb.Context(), o)
+	w, err := newWatch(tb.Context(), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := s.Set(monitor.Settings{Kinds: monitor.KindsOf(monitor.Exec, monitor.Exit)}); err != nil {
+	tb.Cleanup(func() {
+		if err := w.end(); err != nil {
+			tb.Error(err)
+		}
+	})
+	if err := w.Set(monitor.Settings{Kinds: monitor.KindsOf(monitor.Exec, monitor.Exit)}); err != nil {
 		tb.Fatal(err)
+	}
+	return w
+}
+
+func newWatch(ctx context.Context, o options) (*watch, error) {
+	if o.name == "" {
+		o.name = monitor.EBPFKernelBTF
+	}
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{source: s, cancel: cancel, done: make(chan error, 1), events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
 	go func() { w.done <- s.Run(ctx, w.keep) }()
-	tb.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-w.done, s.Close()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return w
+	return w, nil
+}
+
+func (w *watch) end() error {
+	w.cancel()
+	return errors.Join(<-w.done, w.Close())
+}
+
+// forget drops the events that came until now.
+func (w *watch) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.events)
 }
 
 func (w *watch) keep(e *monitor.Event) {
@@ -301,12 +321,14 @@ func TestExecPath(t *testing.T) {
 			}
 		})
 	}
-	t.Run("descriptor", func(t *testing.T) {
-		got := w.running(t, "fexecve", 2, nil)
-		if got[1].File.Path != program || !slices.Equal(got[1].Args, []string{"by-descriptor"}) {
-			t.Errorf("got %s %q, want %s", got[1].File.Path, got[1].Args, program)
-		}
-	})
+	for task, want := range map[string]string{"fexecve": program, "memory": "/memfd:copy (deleted)"} {
+		t.Run(task, func(t *testing.T) {
+			got := w.running(t, task, 2, nil)
+			if got[1].File.Path != want || got[1].Process.Exe.Path != want || !slices.Equal(got[1].Args, []string{"by-descriptor"}) {
+				t.Errorf("got %s by %s %q, want %s", got[1].File.Path, got[1].Process.Exe.Path, got[1].Args, want)
+			}
+		})
+	}
 }
 
 // The programs load where the kernel shows no BTF, with layouts from elsewhere.

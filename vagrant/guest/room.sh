@@ -12,8 +12,10 @@ case $AMP_TEST_MODULE in
 	;;
 esac
 export TMPDIR AMP_TEST_MODULE
-truncate -s 512M $disk
-mkfs.xfs -q $disk
-mkdir -p $TMPDIR
-mount -o loop $disk $TMPDIR
+if ! mountpoint -q $TMPDIR; then # the first room
+	truncate -s 512M $disk
+	mkfs.xfs -q $disk
+	mkdir -p $TMPDIR
+	mount -o loop $disk $TMPDIR
+fi
 exec "$@"

@@ -120,8 +120,8 @@ var fileBlindSpots = []blindSpot{
 		JA: "mprotect により後から実行可能になるマッピング、および変更のないファイルの 1 分以内の再マッピング",
 	}}},
 	{anySet, monitor.BlindSpot{Kinds: writeKinds | createKinds, What: fault.Text{
-		EN: "Files of proc, sysfs, cgroup, debugfs, tracefs and selinuxfs, which hold nothing",
-		JA: "proc、sysfs、cgroup、debugfs、tracefs、selinuxfs のファイル (内容を保持しないもの)",
+		EN: "Files of proc, sysfs, cgroup, debugfs, tracefs, selinuxfs and the kernel's own mounts (pidfs), which hold nothing",
+		JA: "proc、sysfs、cgroup、debugfs、tracefs、selinuxfs、およびカーネル内部のマウント (pidfs) のファイル (内容を保持しないもの)",
 	}}},
 	{anySet, monitor.BlindSpot{Kinds: copyKinds, What: fault.Text{
 		EN: "Bytes that go through a pipe (splice), or through the process's own memory: the write of the target tells of those",

@@ -145,6 +145,11 @@ func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
 func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
 	spec = spec.Copy()
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
+	if lacksLoop() {
+		for _, p := range spec.Programs {
+			p.Instructions = withoutCallbacks(p.Instructions)
+		}
+	}
 	replace := map[string]*ebpf.Map{}
 	for name := range spec.Maps {
 		if m := l.maps[name]; m != nil {

@@ -169,6 +169,7 @@ struct amp_room {
 	__u32 size;  /* of record so far */
 	__u32 at;    /* where in path the path begins that walk() made */
 	__u32 cut;   /* walk(): path is not whole */
+	__u32 dotted; /* dotted(): prefix is */
 	struct amp_walk walk;
 	struct amp_prefix prefix;
 	char path[AMP_PATH_MAX + 256];

@@ -53,6 +53,21 @@ __attribute__((noinline)) int append_name(__u32 slot, __s32 directory, __u64 nam
 	return room->size - begun;
 }
 
+/* Looks at one byte of the path in room->prefix: other than 0 when it is known
+ * whether the path is dotted. */
+static __always_inline int look_for_dot(struct amp_room *room, __u32 i)
+{
+	const char *at;
+
+	if (i >= AMP_PREFIX_MAX - 1)
+		return 1;
+	at = room->prefix.path + i;
+	if (at[0] == '/' && (at[1] == '.' || at[1] == '/'))
+		room->dotted = 1;
+	return !at[0] || room->dotted;
+}
+AMP_TURN(look_for_dot)
+
 /* Whether the path in room->prefix has components that are nothing, or begin
  * with a dot: it may mean another place then. */
 __attribute__((noinline)) int dotted(__u32 slot)
@@ -61,15 +76,9 @@ __attribute__((noinline)) int dotted(__u32 slot)
 
 	if (!room)
 		return 1;
-	for (int i = 0; i < AMP_PREFIX_MAX - 1; i++) {
-		barrier();
-		if (!room->prefix.path[i])
-			return 0;
-		if (room->prefix.path[i] == '/' &&
-		    (room->prefix.path[i + 1] == '.' || room->prefix.path[i + 1] == '/'))
-			return 1;
-	}
-	return 0;
+	room->dotted = 0;
+	AMP_LOOP(look_for_dot, room, AMP_PREFIX_MAX - 1);
+	return room->dotted;
 }
 
 /* What is said of the name with its directory that begins at from in the

@@ -29,6 +29,12 @@ enum {
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
+
+/* Of the helpers those that a program asks for before it calls them. */
+enum bpf_func_id {
+	BPF_FUNC_loop = 181,	     /* since 5.17 */
+	BPF_FUNC_get_func_ret = 184, /* since 5.17 */
+};
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,

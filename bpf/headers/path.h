@@ -8,7 +8,7 @@
 #ifndef AMP_PATH_H
 #define AMP_PATH_H
 
-#include "events.h"
+#include "loop.h"
 
 #define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
 
@@ -26,6 +26,55 @@ static __always_inline int mounts_known(void)
 {
 	return bpf_core_field_exists(((struct mount *)0)->mnt_mountpoint);
 }
+
+/* Puts one more name in front of the path, or goes from a mount to where it is
+ * mounted; other than 0 when the path ends. */
+static __always_inline int climb(struct amp_room *room, __u32 i)
+{
+	struct amp_walk *w = &room->walk;
+	struct dentry *d = w->dentry, *parent;
+	struct qstr name;
+	__u64 len, at;
+	int top;
+
+	if (d == w->root && w->mount) {
+		struct mount *mount = w->mount, *up = BPF_CORE_READ(mount, mnt_parent);
+
+		if (up == mount) {
+			room->cut = 0;
+			return 1;
+		}
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = up;
+		w->root = BPF_CORE_READ(up, mnt.mnt_root);
+		return 0;
+	}
+	parent = BPF_CORE_READ(d, d_parent);
+	top = parent == d || !parent;
+	if (bpf_core_read(&name, sizeof(name), &d->d_name))
+		return 1;
+	if (top && name.len <= ROOT_NAME) {
+		/* The root of a file system, and not of its mount: the mount was
+		 * taken away, or is not known. */
+		return 1;
+	}
+	len = name.len & 255;
+	at = room->at;
+	if (at > AMP_PATH_MAX || at < len + 1)
+		return 1;
+	at -= len;
+	bpf_probe_read_kernel(&room->path[at & (AMP_PATH_MAX - 1)], len, name.name);
+	at -= 1;
+	room->path[at & (AMP_PATH_MAX - 1)] = '/';
+	room->at = at;
+	if (top) {
+		room->cut = 0;
+		return 1;
+	}
+	w->dentry = parent;
+	return 0;
+}
+AMP_TURN(climb)
 
 /*
  * Puts the path of a dentry on a mount at the end of room->path and returns its
@@ -53,50 +102,7 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 		if (mounts_known())
 			w->mount = mount_of((struct vfsmount *)vfsmount);
 	}
-	for (int i = 0; i < AMP_COMPONENTS; i++) {
-		struct dentry *d, *parent;
-		struct qstr name;
-		__u64 len, at;
-		int top;
-
-		barrier();
-		d = w->dentry;
-		if (d == w->root && w->mount) {
-			struct mount *mount = w->mount, *up = BPF_CORE_READ(mount, mnt_parent);
-
-			if (up == mount) {
-				room->cut = 0;
-				break;
-			}
-			w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			w->mount = up;
-			w->root = BPF_CORE_READ(up, mnt.mnt_root);
-			continue;
-		}
-		parent = BPF_CORE_READ(d, d_parent);
-		top = parent == d || !parent;
-		if (bpf_core_read(&name, sizeof(name), &d->d_name))
-			break;
-		if (top && name.len <= ROOT_NAME) {
-			/* The root of a file system, and not of its mount: the mount was
-			 * taken away, or is not known. */
-			break;
-		}
-		len = name.len & 255;
-		at = room->at;
-		if (at > AMP_PATH_MAX || at < len + 1)
-			break;
-		at -= len;
-		bpf_probe_read_kernel(&room->path[at & (AMP_PATH_MAX - 1)], len, name.name);
-		at -= 1;
-		room->path[at & (AMP_PATH_MAX - 1)] = '/';
-		room->at = at;
-		if (top) {
-			room->cut = 0;
-			break;
-		}
-		w->dentry = parent;
-	}
+	AMP_LOOP(climb, room, AMP_COMPONENTS);
 	if (room->at == AMP_PATH_MAX) {
 		room->at = AMP_PATH_MAX - 1;
 		room->path[AMP_PATH_MAX - 1] = '/';

@@ -41,10 +41,6 @@ struct pt_regs___function {
 #define PROBED_RESULT(at) PROBED_0(at)
 #endif
 
-enum bpf_func_id {
-	BPF_FUNC_get_func_ret = 184, /* since 5.17 */
-};
-
 #pragma clang attribute pop
 
 /* include/linux/fs.h */

@@ -1,0 +1,51 @@
+package bpf
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+)
+
+// What is left of a program without callbacks has all functions that it calls, and no pointer to one.
+func TestWithoutCallbacks(t *testing.T) {
+	taken := 0
+	for _, o := range objects {
+		spec, err := o.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, p := range spec.Programs {
+			before := functions(p.Instructions)
+			left := withoutCallbacks(p.Instructions)
+			after := functions(left)
+			taken += len(before) - len(after)
+			for i := range left {
+				switch ins := &left[i]; {
+				case ins.IsLoadOfFunctionPointer():
+					t.Errorf("%s: instruction %d still points to %s", name, i, ins.Reference())
+				case ins.IsFunctionCall() && !slices.Contains(after, ins.Reference()):
+					t.Errorf("%s: instruction %d calls %s, which is not there (there are %q)", name, i, ins.Reference(), after)
+				}
+			}
+			if left.Name() != name {
+				t.Errorf("%s begins with %s", name, left.Name())
+			}
+		}
+	}
+	if taken == 0 {
+		t.Error("no program has a callback: what is withoutCallbacks for?")
+	}
+}
+
+// functions are the names of a program's, its own first.
+func functions(program asm.Instructions) []string {
+	var names []string
+	for i := range program {
+		if btf.FuncMetadata(&program[i]) != nil {
+			names = append(names, program[i].Symbol())
+		}
+	}
+	return names
+}

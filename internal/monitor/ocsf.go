@@ -3,6 +3,7 @@ package monitor
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -150,12 +151,15 @@ func (c *encoder) exec(b []byte, e *Event) []byte {
 	p := e.Process
 	b = append(b, `,"actor":{"process":`...)
 	b = append(appendParent(b, p), "},"...)
-	exe := p.Exe
-	if exe.Path == "" {
-		exe = e.File
-	}
 	b = append(b, `"process":`...)
-	b = appendSubject(b, p, &exe, e.Args, p.Exe.Path != "")
+	switch {
+	case p.Exe.Path == "":
+		b = appendSubject(b, p, &e.File, e.Args, false)
+	case slices.Equal(p.Args, e.Args): // as they will be told with all that it does until its exit
+		b = c.cache.append(b, p)
+	default:
+		b = appendSubject(b, p, &p.Exe, e.Args, true)
+	}
 	u := object{b: b, open: `,"unmapped":{`}
 	u.flag(`"args_truncated":`, e.ArgsTruncated)
 	if p.Exe.Path != "" && e.File.Path != p.Exe.Path {

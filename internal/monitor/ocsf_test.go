@@ -140,6 +140,23 @@ func BenchmarkEncode(b *testing.B) {
 	b.SetBytes(int64(len(buf)))
 }
 
+// BenchmarkEncodeLife has processes that do nothing but execute a file and exit.
+func BenchmarkEncodeLife(b *testing.B) {
+	c := newEncoder("host.example.org")
+	exec := execEvent("/usr/bin/gcc", "gcc", "-O2", "-c", "-o", "main.o", "main.c")
+	p := *exec.Process
+	p.Exe, p.Args = exec.File, exec.Args
+	exec.Process = &p
+	exit := Event{Kind: Exit, Time: exec.Time, Process: &p}
+	buf := make([]byte, 0, 8192)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.version = versions.Add(1)
+		buf = c.append(c.append(buf[:0], &exec), &exit)
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
 func BenchmarkAppend(b *testing.B) {
 	l, err := OpenLog(b.TempDir()+"/events.jsonl", 64<<20)
 	if err != nil {

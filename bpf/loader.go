@@ -145,10 +145,8 @@ func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
 func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
 	spec = spec.Copy()
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
-	if lacksLoop() {
-		for _, p := range spec.Programs {
-			p.Instructions = withoutCallbacks(p.Instructions)
-		}
+	if err := fit(spec, l.types); err != nil {
+		return err
 	}
 	replace := map[string]*ebpf.Map{}
 	for name := range spec.Maps {

@@ -48,6 +48,7 @@ const (
 	systemProgAmpVmWriteCall       = "amp_vm_write_call"
 	systemProgAmpVmWriteKprobe     = "amp_vm_write_kprobe"
 	systemProgAmpVmWriteKretprobe  = "amp_vm_write_kretprobe"
+	systemVarTypedTask             = "typed_task"
 )
 
 // loadSystem returns the embedded CollectionSpec for system.
@@ -136,6 +137,7 @@ type systemMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type systemVariableSpecs struct {
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // systemObjects contains all objects after they have been loaded into the kernel.
@@ -201,6 +203,7 @@ func (m *systemMaps) Close() error {
 //
 // It can be passed to loadSystemObjects or ebpf.CollectionSpec.LoadAndAssign.
 type systemVariables struct {
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // systemPrograms contains all programs after they have been loaded into the kernel.

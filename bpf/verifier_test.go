@@ -48,8 +48,8 @@ func TestVerifierCost(t *testing.T) {
 					t.Errorf("the object has no program %s", name)
 					continue
 				}
-				if lacksLoop() {
-					one.Programs[name].Instructions = withoutCallbacks(one.Programs[name].Instructions)
+				if err := fit(one, nil); err != nil {
+					t.Fatal(err)
 				}
 				var c *ebpf.Collection
 				err := withMemlock(func() (err error) {

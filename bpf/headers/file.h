@@ -63,7 +63,7 @@ static __always_inline int regular(struct inode *inode)
 /* Takes a room for an event of a file; inode may be NULL. */
 static __always_inline struct amp_room *begin_file(enum amp_kind kind, struct inode *inode)
 {
-	struct amp_room *room = begin(kind, (struct task_struct *)bpf_get_current_task());
+	struct amp_room *room = begin(kind);
 	struct amp_file_record *r;
 
 	if (!room)

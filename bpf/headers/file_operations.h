@@ -49,12 +49,17 @@ static __always_inline void will_write(__u64 mount)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
 	struct amp_operation *op = bpf_map_lookup_elem(&operations, &thread);
+	__u64 *last;
 
 	if (op && op->late)
 		bpf_map_delete_elem(&operations, &thread); /* it failed */
 	else if (op && bpf_ktime_get_boot_ns() - op->time <= AMP_STALE)
 		return; /* of a file system below the operation's */
-	bpf_map_update_elem(&write_mounts, &thread, &mount, BPF_ANY);
+	last = bpf_map_lookup_elem(&write_mounts, &thread);
+	if (last)
+		*last = mount; /* an update costs several times as much */
+	else
+		bpf_map_update_elem(&write_mounts, &thread, &mount, BPF_ANY);
 }
 
 /* Where the thread writes, if that is the file system of the dentry. */

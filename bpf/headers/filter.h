@@ -9,6 +9,7 @@
 
 #include "events.h"
 #include "path.h"
+#include "task.h"
 
 /* Users whose events are left out, by real uid. */
 struct {
@@ -91,44 +92,47 @@ struct {
 	__type(value, struct amp_activity);
 } activity_template SEC(".maps");
 
-static __always_inline struct amp_executable executable_of(struct file *file)
+/* What the running process executes. */
+static __always_inline struct amp_executable executable_of(struct task_struct *task)
 {
+	struct mm_struct *mm = TASK_READ(task, mm);
 	struct amp_executable exe = {};
+	struct super_block *sb;
 	struct inode *inode;
+	struct file *file;
 
+	if (!mm)
+		return exe;
+	file = TASK_READ(mm, exe_file);
 	if (file) {
-		inode = BPF_CORE_READ(file, f_inode);
-		exe.inode = BPF_CORE_READ(inode, i_ino);
-		exe.device = BPF_CORE_READ(inode, i_sb, s_dev);
+		inode = TASK_READ(file, f_inode);
+		sb = TASK_READ(inode, i_sb);
+		exe.inode = TASK_READ(inode, i_ino);
+		exe.device = TASK_READ(sb, s_dev);
 	}
 	return exe;
 }
 
-static __always_inline __u64 start_of(struct task_struct *leader)
-{
-	if (bpf_core_field_exists(leader->start_boottime))
-		return BPF_CORE_READ(leader, start_boottime);
-	return BPF_CORE_READ((struct task_struct___before_5_5 *)leader, real_start_time);
-}
-
 static __always_inline struct amp_activity *activity_of(struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = TASK_READ(task, group_leader);
+	struct cred *cred;
 	struct amp_process key = {};
 	struct amp_activity *a;
 	__u32 zero = 0;
 
 	key.start = start_of(leader);
-	key.pid = BPF_CORE_READ(task, tgid);
+	key.pid = TASK_READ(task, tgid);
 	a = bpf_map_lookup_elem(&activity, &key);
 	if (a)
 		return a;
 	a = bpf_map_lookup_elem(&activity_template, &zero);
 	if (!a)
 		return 0;
-	a->exe = executable_of(BPF_CORE_READ(task, mm, exe_file));
-	a->uid = BPF_CORE_READ(task, cred, uid.val);
-	bpf_core_read(a->comm, sizeof(a->comm), &leader->comm);
+	cred = TASK_READ(task, cred);
+	a->exe = executable_of(task);
+	a->uid = TASK_READ(cred, uid.val);
+	read_comm(a->comm, leader);
 	bpf_map_update_elem(&activity, &key, a, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&activity, &key);
 }
@@ -174,9 +178,9 @@ static __always_inline int wanted(enum amp_kind kind)
 static __always_inline void fill(struct amp_record *r, enum amp_kind kind,
 				 struct task_struct *task)
 {
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct task_struct *parent = TASK_READ(task, real_parent);
+	struct task_struct *leader = TASK_READ(task, group_leader);
+	struct cred *cred = TASK_READ(task, cred);
 
 	r->version = AMP_RECORD_VERSION;
 	r->kind = kind;
@@ -184,40 +188,33 @@ static __always_inline void fill(struct amp_record *r, enum amp_kind kind,
 	r->time = bpf_ktime_get_boot_ns();
 	r->start = start_of(leader);
 	r->cgroup = bpf_get_current_cgroup_id();
-	r->pid = BPF_CORE_READ(task, tgid);
-	r->uid = BPF_CORE_READ(cred, uid.val);
-	r->euid = BPF_CORE_READ(cred, euid.val);
+	r->pid = TASK_READ(task, tgid);
+	r->uid = TASK_READ(cred, uid.val);
+	r->euid = TASK_READ(cred, euid.val);
 	r->auid = ~0;
 	if (bpf_core_field_exists(task->loginuid))
-		r->auid = BPF_CORE_READ(task, loginuid.val);
+		r->auid = TASK_READ(task, loginuid.val);
 	r->merged = 0;
-	bpf_core_read(r->comm, sizeof(r->comm), &leader->comm);
-	r->ppid = BPF_CORE_READ(parent, tgid);
-	parent = BPF_CORE_READ(parent, group_leader);
+	read_comm(r->comm, leader);
+	r->ppid = TASK_READ(parent, tgid);
+	parent = TASK_READ(parent, group_leader);
 	r->parent_start = start_of(parent);
-	bpf_core_read(r->parent, sizeof(r->parent), &parent->comm);
+	read_comm(r->parent, parent);
 }
 
-/*
- * The start of an event of a process: decides what can be decided without its
- * file, and takes a room with the record's head filled in. NULL: the event goes
- * no further, and is counted. The caller writes what its kind has beside the
- * head, sets room->size to the size of its structure, appends the tail, and
- * ends with send() or leave().
- */
-static __always_inline struct amp_room *begin(enum amp_kind kind, struct task_struct *task)
+/* begin() of a kind that is wanted, where the process's activity is at hand. */
+static __always_inline struct amp_room *begin_as(struct amp_activity *a, enum amp_kind kind,
+						 struct task_struct *task)
 {
 	struct amp_settings *set = get_settings();
-	struct amp_activity *a;
 	struct amp_room *room;
 	__u32 bit = 1U << kind;
 
-	if (!set || !(set->kinds & bit))
+	if (!set)
 		return 0;
-	a = activity_of(task);
 	if (a) {
 		__sync_fetch_and_add(&a->kinds[kind & 31], 1);
-		if (set->checks & ~AMP_CHECK_PATHS && excluded(set, a, BPF_CORE_READ(task, tgid))) {
+		if (set->checks & ~AMP_CHECK_PATHS && excluded(set, a, TASK_READ(task, tgid))) {
 			count(kind, AMP_EXCLUDED);
 			return 0;
 		}
@@ -230,6 +227,20 @@ static __always_inline struct amp_room *begin(enum amp_kind kind, struct task_st
 	if (room)
 		fill((struct amp_record *)room->record, kind, task);
 	return room;
+}
+
+/*
+ * The start of an event of the running process: decides what can be decided without
+ * its file, and takes a room with the record's head filled in. NULL: the event goes
+ * no further, and is counted. The caller writes what its kind has beside the
+ * head, sets room->size to the size of its structure, appends the tail, and
+ * ends with send() or leave().
+ */
+static __always_inline struct amp_room *begin(enum amp_kind kind)
+{
+	struct task_struct *task = current_task();
+
+	return wanted(kind) ? begin_as(activity_of(task), kind, task) : 0;
 }
 
 /* Whether paths decide about events of the kind at the moment. */

@@ -144,7 +144,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
-	const struct cred *cred;
+	struct cred *cred;
 	struct signal_struct *signal;
 	struct fs_struct *fs;
 	struct files_struct *files;

@@ -111,11 +111,11 @@ static __noinline struct amp_room *begin_flow(enum amp_kind kind, struct amp_flo
 
 static __noinline void fill_flow(struct amp_flow *f)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 
 	activity_of(task);
 	fill(&f->who, AMP_FLOW_OPEN, task);
-	f->exe = executable_of(BPF_CORE_READ(task, mm, exe_file));
+	f->exe = executable_of(task);
 }
 
 /* In the process that connects. A flow for which there is no room is missed
@@ -223,11 +223,9 @@ static __noinline void accepted(struct sock *sk)
 
 static __noinline void listens(struct sock *sk)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct amp_room *room = begin(AMP_LISTEN);
 	struct amp_ends ends = {};
-	struct amp_room *room;
 
-	room = begin(AMP_LISTEN, task);
 	if (!room)
 		return;
 	read_local(&ends, sk);

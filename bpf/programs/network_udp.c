@@ -71,7 +71,7 @@ static __noinline void datagram(struct sock *sk, struct amp_ends *e, __u8 inboun
 		return;
 	if (bpf_map_update_elem(&datagram_flows, &key, &one, BPF_NOEXIST) == -EEXIST)
 		return;
-	room = begin(AMP_FLOW_OPEN, (struct task_struct *)bpf_get_current_task());
+	room = begin(AMP_FLOW_OPEN);
 	if (!room)
 		return;
 	read_local(e, sk);

@@ -9,49 +9,57 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Refreshes what is known of the process, which executes another file now. If
  * what it was executing is excluded with its children, it is one of them. */
-static __always_inline void new_executable(struct task_struct *task, struct file *file)
+static __always_inline void new_executable(struct task_struct *task, struct amp_activity *a,
+					   const struct amp_executable *exe)
 {
+	struct task_struct *leader = TASK_READ(task, group_leader);
+	struct cred *cred = TASK_READ(task, cred);
 	struct amp_settings *set = get_settings();
-	struct amp_activity *a = activity_of(task);
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
-	if (!a || !set)
+	if (!set)
 		return;
 	if (set->checks & AMP_CHECK_CHILDREN) {
 		struct amp_executable old = a->exe;
 		__u32 *how = bpf_map_lookup_elem(&excluded_executables, &old);
-		__u32 pid = BPF_CORE_READ(task, tgid), one = 1;
+		__u32 pid = TASK_READ(task, tgid), one = 1;
 
 		if (how && *how & AMP_WITH_CHILDREN)
 			bpf_map_update_elem(&heirs, &pid, &one, BPF_ANY);
 	}
-	a->exe = executable_of(file);
-	a->uid = BPF_CORE_READ(task, cred, uid.val);
-	bpf_core_read(a->comm, sizeof(a->comm), &leader->comm);
+	a->exe = *exe;
+	a->uid = TASK_READ(cred, uid.val);
+	read_comm(a->comm, leader);
 }
 
 static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
-	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx->args[2];
 	struct file *file = BPF_CORE_READ(bprm, file);
+	struct task_struct *task = current_task();
+	struct amp_executable exe;
 	struct amp_exec_record *r;
+	struct amp_activity *a;
 	const char *filename;
 	struct amp_room *room;
-	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct mm_struct *mm;
 	__u64 start, args, at;
 	long path;
 
 	if (!mine(which, AMP_EXEC, 0))
 		return;
-	new_executable(task, file);
-	room = begin(AMP_EXEC, task);
+	exe = executable_of(task);
+	a = activity_of(task);
+	if (a)
+		new_executable(task, a, &exe);
+	if (!wanted(AMP_EXEC))
+		return;
+	room = begin_as(a, AMP_EXEC, task);
 	if (!room)
 		return;
 	r = (struct amp_exec_record *)room->record;
-	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
-	r->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	r->inode = exe.inode;
+	r->device = exe.device;
 	r->padding = 0;
 	room->size = sizeof(*r);
 
@@ -79,15 +87,19 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 		r->head.flags |= AMP_EXE_TRUNCATED;
 	r->exe_size = append_path(room, BPF_CORE_READ(file, f_path.dentry));
 
-	fs = BPF_CORE_READ(task, fs);
+	fs = TASK_READ(task, fs);
 	walk((__u64)BPF_CORE_READ(fs, pwd.dentry), (__u64)BPF_CORE_READ(fs, pwd.mnt), room->slot);
 	if (room->cut)
 		r->head.flags |= AMP_DIRECTORY_TRUNCATED;
 	r->cwd_size = append_walked(room);
 
-	mm = BPF_CORE_READ(task, mm);
-	start = BPF_CORE_READ(mm, arg_start);
-	args = BPF_CORE_READ(mm, arg_end) - start;
+	mm = TASK_READ(task, mm);
+	if (!mm) {
+		leave(room);
+		return;
+	}
+	start = TASK_READ(mm, arg_start);
+	args = TASK_READ(mm, arg_end) - start;
 	if (args > AMP_ARGS_MAX) {
 		args = AMP_ARGS_MAX;
 		r->head.flags |= AMP_ARGS_TRUNCATED;
@@ -122,7 +134,7 @@ int amp_exec_second(struct bpf_raw_tracepoint_args *ctx)
 
 static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
-	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct task_struct *task = current_task();
 	struct amp_settings *set = get_settings();
 	struct amp_exit_record *r;
 	struct task_struct *leader;
@@ -133,27 +145,27 @@ static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum pro
 	if (!mine(which, AMP_EXIT, 0))
 		return;
 	/* The kernel counted this thread out just before. */
-	sig = BPF_CORE_READ(task, signal);
-	if (BPF_CORE_READ(sig, live.counter) != 0)
+	sig = TASK_READ(task, signal);
+	if (TASK_READ(sig, live.counter) != 0)
 		return;
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	if (TASK_READ(task, flags) & PF_KTHREAD)
 		return;
-	room = begin(AMP_EXIT, task);
+	room = begin(AMP_EXIT);
 	if (set && set->checks & AMP_CHECK_CHILDREN) {
-		pid = BPF_CORE_READ(task, tgid);
+		pid = TASK_READ(task, tgid);
 		bpf_map_delete_elem(&heirs, &pid);
 	}
 	if (!room)
 		return;
 	r = (struct amp_exit_record *)room->record;
-	if (BPF_CORE_READ(sig, nr_threads) > 1)
+	if (TASK_READ(sig, nr_threads) > 1)
 		r->head.flags = AMP_THREADS;
 	/* As wait_task_zombie() has it. */
-	leader = BPF_CORE_READ(task, group_leader);
-	if (BPF_CORE_READ(sig, flags) & SIGNAL_GROUP_EXIT)
-		r->status = BPF_CORE_READ(sig, group_exit_code);
+	leader = TASK_READ(task, group_leader);
+	if (TASK_READ(sig, flags) & SIGNAL_GROUP_EXIT)
+		r->status = TASK_READ(sig, group_exit_code);
 	else
-		r->status = BPF_CORE_READ(leader, exit_code);
+		r->status = TASK_READ(leader, exit_code);
 	r->padding = 0;
 	room->size = sizeof(*r);
 	send(room);
@@ -178,16 +190,16 @@ int amp_exit_second(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tracepoint/sched_process_fork")
 int amp_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *parent = (struct task_struct *)ctx->args[0];
+	struct task_struct *parent = current_task();
 	struct task_struct *child = (struct task_struct *)ctx->args[1];
-	__u32 pid = BPF_CORE_READ(child, tgid), of = BPF_CORE_READ(parent, tgid), one = 1;
+	__u32 pid = BPF_CORE_READ(child, tgid), of = TASK_READ(parent, tgid), one = 1;
 	struct amp_executable exe;
 	__u32 *how;
 
 	if (pid == of)
 		return 0; /* a thread */
 	if (!bpf_map_lookup_elem(&heirs, &of)) {
-		exe = executable_of(BPF_CORE_READ(parent, mm, exe_file));
+		exe = executable_of(parent);
 		how = bpf_map_lookup_elem(&excluded_executables, &exe);
 		if (!how || !(*how & AMP_WITH_CHILDREN))
 			return 0;

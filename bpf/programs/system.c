@@ -25,7 +25,7 @@ static __always_inline void clear(struct amp_system_record *r)
 /* begin() of filter.h for the kinds of system_record.h. */
 static __noinline struct amp_room *begin_system(enum amp_kind kind)
 {
-	struct amp_room *room = begin(kind, (struct task_struct *)bpf_get_current_task());
+	struct amp_room *room = begin(kind);
 
 	if (!room)
 		return 0;
@@ -344,7 +344,7 @@ static __noinline void changed(const struct amp_ids *old, const struct amp_ids *
 		return;
 	}
 	/* The exclusion of users goes by what is remembered. */
-	a = activity_of((struct task_struct *)bpf_get_current_task());
+	a = activity_of(current_task());
 	if (a)
 		a->uid = new->uid;
 	room = begin_system(AMP_CREDENTIALS);

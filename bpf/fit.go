@@ -9,10 +9,24 @@ import (
 	"github.com/cilium/ebpf/features"
 )
 
-// lacksLoop reports whether the kernel is known to have no bpf_loop (5.17, e6f2dd0f8067). The programs have loops of their own for it
-// (headers/loop.h).
-func lacksLoop() bool {
-	err := withMemlock(func() error { return features.HaveProgramHelper(ebpf.RawTracepoint, asm.FnLoop) })
+// fit has programs do things in the cheapest way that the kernel has. types are the layouts that they will be relocated with, nil for the
+// kernel's own.
+func fit(spec *ebpf.CollectionSpec, types *btf.Spec) error {
+	if lacks(asm.FnLoop) {
+		for _, p := range spec.Programs {
+			p.Instructions = withoutCallbacks(p.Instructions)
+		}
+	}
+	typed := spec.Variables["typed_task"] // headers/task.h
+	if typed == nil || types != nil || lacks(asm.FnGetCurrentTaskBtf) {
+		return nil
+	}
+	return typed.Set(uint32(1))
+}
+
+// lacks reports whether the kernel is known not to have a helper: bpf_loop came with 5.17, bpf_get_current_task_btf with 5.11.
+func lacks(helper asm.BuiltinFunc) bool {
+	err := withMemlock(func() error { return features.HaveProgramHelper(ebpf.RawTracepoint, helper) })
 	return errors.Is(err, ebpf.ErrNotSupported)
 }
 

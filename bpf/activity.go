@@ -2,8 +2,10 @@ package bpf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/ampconnector/amp/internal/monitor"
 )
@@ -23,24 +25,32 @@ type activityRecord struct {
 	Kinds [maxKinds]uint64
 }
 
-// activity reads what the processes did. The kernel's side keeps the last 4096 that did something.
+// activityBatch is how many processes are read at once: more than any bucket of the map has.
+const activityBatch = 512
+
+// activity reads what the processes did. The kernel's side keeps the last 4096 that did something. Processes come and go meanwhile, so that
+// some may be left out or read twice.
 func (l *loaded) activity() ([]monitor.Activity, error) {
 	var all []monitor.Activity
-	var p process
-	var r activityRecord
-	it := l.maps["activity"].Iterate()
-	for it.Next(&p, &r) {
-		name, _, _ := bytes.Cut(r.Comm[:], nul)
-		a := monitor.Activity{
-			PID: p.PID, StartBoot: p.Start, UID: r.UID, Comm: strings.Clone(string(name)),
-			Device: statDevice(r.Exe.Device), Inode: r.Exe.Inode,
+	var cursor ebpf.MapBatchCursor
+	processes, records := make([]process, activityBatch), make([]activityRecord, activityBatch)
+	for {
+		n, err := l.maps["activity"].BatchLookup(&cursor, processes, records, nil)
+		for i := range n {
+			p, r := &processes[i], &records[i]
+			name, _, _ := bytes.Cut(r.Comm[:], nul)
+			a := monitor.Activity{
+				PID: p.PID, StartBoot: p.Start, UID: r.UID, Comm: string(name),
+				Device: statDevice(r.Exe.Device), Inode: r.Exe.Inode,
+			}
+			copy(a.Kinds[:], r.Kinds[:])
+			all = append(all, a)
 		}
-		copy(a.Kinds[:], r.Kinds[:])
-		all = append(all, a)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the activity of processes: %w", err)
+		}
 	}
-	// Processes come and go while the map is read, so that some may be left out or read twice; that the walk was cut off for it is no error.
-	if err := it.Err(); err != nil && len(all) == 0 {
-		return nil, fmt.Errorf("read the activity of processes: %w", err)
-	}
-	return all, nil
 }

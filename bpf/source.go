@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -24,11 +23,11 @@ const (
 	wakeupPart   = 8 // the reader is woken when the ring is filled by one part in so many
 )
 
-// How long the reader sleeps. While events come it looks every pollInterval, which spares the kernel a wake-up for each event, and
+// How long the reader sleeps at most. While events come it looks every pollInterval, which spares the kernel a wake-up for each event, and
 // bounds an event's way to the handler. When none came in that time it asks to be woken by the next; idleInterval bounds the
 // wait where that request crossed an event on its way.
 const (
-	pollInterval = 50 * time.Millisecond
+	pollInterval = 100 * time.Millisecond
 	idleInterval = 500 * time.Millisecond
 )
 
@@ -36,6 +35,7 @@ const (
 type source struct {
 	name   monitor.SourceName
 	reader *ringbuf.Reader
+	sleeps *ringSleep
 	tally  tally
 
 	mu      sync.Mutex // for all but the ring: attaching takes long, and the reader does not wait for it
@@ -92,6 +92,10 @@ func (s *source) start() error {
 	if s.reader, err = ringbuf.NewReader(s.kernel.maps["events"]); err != nil {
 		return fmt.Errorf("open the ring of events: %w", err)
 	}
+	s.reader.SetDeadline(time.Unix(1, 0)) // it never sleeps
+	if s.sleeps, err = newRingSleep(s.kernel.maps["events"]); err != nil {
+		return fmt.Errorf("poll the ring of events: %w", errors.Join(err, s.reader.Close()))
+	}
 	return nil
 }
 
@@ -140,142 +144,6 @@ func (s *source) set(settings monitor.Settings) error {
 
 // Name implements monitor.Source.
 func (s *source) Name() monitor.SourceName { return s.name }
-
-// Run implements monitor.Source. When ctx ends it still handles what had come until then.
-func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
-	defer context.AfterFunc(ctx, func() { s.reader.Flush() })()
-	clock := newWallClock(readClocks)
-	r := run{source: s, handle: handle, decoder: decoder{clock: clock}, subjects: newSubjects(clock)}
-	err := r.rest()
-	for ; ; err = r.next() {
-		switch {
-		case errors.Is(err, ringbuf.ErrClosed):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read the ring of events: %w", err)
-		case ctx.Err() != nil && r.ended():
-			return nil
-		}
-	}
-}
-
-// run is one call of Run.
-type run struct {
-	*source
-	handle   func(*monitor.Event)
-	decoder  decoder
-	subjects *subjects
-	exits    exits
-	record   ringbuf.Record
-	since    int  // events since the last look at the clock
-	idle     bool // the kernel was asked to wake the reader
-
-	flushed bool // all was read that was in the ring when the context ended
-	ending  bool // the context has ended, and left bytes of the ring are still to be read
-	left    int
-}
-
-// next waits for the next record and handles it.
-func (r *run) next() error {
-	err := r.reader.ReadInto(&r.record)
-	switch {
-	case err == nil:
-		if r.idle {
-			r.idle = false
-			r.reader.SetDeadline(time.Now().Add(pollInterval))
-		}
-		r.since++
-		r.take(r.record.RawSample)
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return r.rest()
-	case errors.Is(err, ringbuf.ErrFlushed):
-		r.flushed = true
-		return nil
-	}
-	return err
-}
-
-// rest chooses how long to sleep next.
-func (r *run) rest() error {
-	r.idle = r.since == 0
-	r.since = 0
-	interval := pollInterval
-	if r.idle {
-		waiting, err := r.askToBeWoken()
-		if err != nil {
-			return err
-		}
-		if waiting == 0 {
-			interval = idleInterval
-		}
-	}
-	r.reader.SetDeadline(time.Now().Add(interval))
-	return nil
-}
-
-// askToBeWoken makes the next record wake the reader, and returns the bytes that are in the ring already.
-func (s *source) askToBeWoken() (int, error) {
-	s.ring.Lock()
-	defer s.ring.Unlock()
-	if s.gone {
-		return 0, ringbuf.ErrClosed
-	}
-	if err := s.kernel.maps["reader_waits"].Put(uint32(0), uint32(1)); err != nil {
-		return 0, err
-	}
-	return s.reader.AvailableBytes(), nil
-}
-
-// backlog is how many bytes are in the ring.
-func (s *source) backlog() int {
-	s.ring.Lock()
-	defer s.ring.Unlock()
-	if s.gone {
-		return 0
-	}
-	return s.reader.AvailableBytes()
-}
-
-// ended reports whether all has been read that was in the ring when the context ended.
-func (r *run) ended() bool {
-	if !r.ending {
-		r.ending = true
-		r.left = r.backlog()
-	} else {
-		r.left -= len(r.record.RawSample) + recordOverhead
-	}
-	return r.flushed || r.left <= 0
-}
-
-// recordOverhead is what the ring holds beside each record: struct bpf_ringbuf_hdr.
-const recordOverhead = 8
-
-func (r *run) take(b []byte) {
-	e, err := r.decoder.decode(b)
-	if errors.Is(err, errUnknownKind) {
-		return
-	}
-	if err != nil {
-		r.tally.damaged[kindOf(b)].Add(1)
-		return
-	}
-	if e.Kind == monitor.Exit && r.exits.seen(e.Process.PID, uint64(e.Process.StartBoot), r.decoder.flags&flagThreads != 0) {
-		return
-	}
-	r.tally.handled[e.Kind].Add(1)
-	r.subjects.of(e, &r.decoder)
-	r.handle(e)
-	r.subjects.handled(e)
-}
-
-// kindOf is what a record that is damaged says of its kind.
-func kindOf(b []byte) monitor.Kind {
-	if len(b) <= offKind || b[offKind] >= maxKinds {
-		return 0
-	}
-	return monitor.Kind(b[offKind])
-}
 
 // Counts implements monitor.Source.
 func (s *source) Counts() (monitor.Counts, error) {
@@ -329,8 +197,9 @@ func (s *source) Close() error {
 	}
 	s.closed = true
 	s.final, _ = s.kernel.counts()
+	err := s.sleeps.close() // a sleeper looks into the ring
 	s.ring.Lock()
 	defer s.ring.Unlock()
 	s.gone = true
-	return errors.Join(s.reader.Close(), s.kernel.close())
+	return errors.Join(err, s.reader.Close(), s.kernel.close())
 }

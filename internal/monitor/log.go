@@ -19,7 +19,7 @@ const LogPath = "/var/log/cisco/events.jsonl"
 
 const (
 	logMode    = 0o640
-	logBuffer  = 64 << 10               // bytes that wait at most before they are written
+	logBuffer  = 192 << 10              // bytes that wait at most before they are written
 	logLatency = 200 * time.Millisecond // and for how long
 	// MinLogCap is the smallest cap of an event log, in bytes: half of it holds a full buffer and a longest line.
 	MinLogCap = 1 << 20
@@ -106,7 +106,7 @@ func (l *Log) open() error {
 	return nil
 }
 
-// Append adds an event. It is written within 200 ms, or when 64 KiB wait. The error is that of the last write: the events of that
+// Append adds an event. It is written within 200 ms, or when 192 KiB wait. The error is that of the last write: the events of that
 // write are counted by Dropped, and later ones are tried again, so that a full disk does not end the log.
 func (l *Log) Append(e *Event) error {
 	l.mu.Lock()

@@ -47,6 +47,9 @@ func (c *core) sourceStatus() control.Source {
 		for _, spot := range c.feed.source.BlindSpots() {
 			s.BlindSpots = append(s.BlindSpots, spot.What)
 		}
+		if n, ok := c.feed.source.(monitor.Neighboured); ok {
+			s.Neighbours = n.Neighbours()
+		}
 		if c.setErr != nil {
 			s.Error = c.setErr.Error()
 		}

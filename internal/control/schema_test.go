@@ -106,7 +106,7 @@ func checkType(at, want string, v any) error {
 func TestStatusFollowsItsSchema(t *testing.T) {
 	s := loadSchema(t, "status.schema.json")
 	refused := *example()
-	refused.Mode, refused.Source = NoMode, Source{Name: "none", Reason: "x", Error: "y", Loss: Loss{Error: "z"}}
+	refused.Mode, refused.Source = NoMode, Source{Name: "none", Reason: "x", Error: "y", Loss: Loss{Error: "z"}, Neighbours: []fault.Text{{EN: "n", JA: "n"}}}
 	refused.Policy = Policy{File: "p", Error: "p:1: bad"}
 	refused.Ledger, refused.Log = Ledger{File: "l", Error: "e", Damage: "d"}, Log{File: "l", Dropped: 3, Error: "full"}
 	refused.Faults = Faults([]fault.Entry{{Finding: fault.Finding{ID: 18, State: fault.Raised, Severity: fault.Major, Cause: 19, Evidence: []fault.Evidence{}}, Since: noon, Raised: noon, Doubt: fault.Text{EN: "d", JA: "d"}}})

@@ -51,6 +51,7 @@ type Source struct {
 	QueueSize  uint64       `json:"queue_size,omitempty"`
 	Reduced    bool         `json:"reduced,omitempty"`     // only the critical kinds are asked for at the moment
 	BlindSpots []fault.Text `json:"blind_spots,omitempty"` // what this source cannot see, as it is attached here
+	Neighbours []fault.Text `json:"neighbours,omitempty"`  // other programs that use the same of the kernel, and what that means
 }
 
 // KindCount is what became of the events of one kind. Produced are their sum.

@@ -100,6 +100,9 @@ func (t Text) more(s Status) []line {
 	for _, spot := range s.Source.BlindSpots {
 		lines = append(lines, line{"blind spot", spot.In(t.Language)})
 	}
+	for _, n := range s.Source.Neighbours {
+		lines = append(lines, line{"neighbour", n.In(t.Language)})
+	}
 	return lines
 }
 

@@ -72,10 +72,13 @@ ID 19 - Critical: SELinux policy missing or disabled. unconfined_service_t may n
 }
 
 func TestVerboseStatusHasEvidenceAndTheRest(t *testing.T) {
-	got := text(t, *example(), fault.English, true)
+	s := *example()
+	s.Source.Neighbours = []fault.Text{{EN: "clamonacc decides", JA: "clamonacc が判断します"}}
+	got := text(t, s, fault.English, true)
 	for _, want := range []string{
 		"    bpf of unconfined_service_t: read denied: prog_load (/sys/fs/selinux/access), expected allowed\n",
 		"ID 16 - unknown: Incompatible kernel. not judged by this version\n", "Kernel:         6.1.0-1-amd64\n", "Event Log:      /var/log/cisco/events.jsonl, 0 events",
+		"Beside It:      clamonacc decides\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -25,6 +25,7 @@ var words = map[string]fault.Text{
 	"queue":      {EN: "Queue", JA: "キュー"},
 	"kind":       {EN: "Kind", JA: "種類"},
 	"blind spot": {EN: "Not Seen", JA: "監視対象外"},
+	"neighbour":  {EN: "Beside It", JA: "併用プログラム"},
 	"ledger":     {EN: "Ledger", JA: "フォールト台帳"},
 
 	"running":     {EN: "Running (pid %d, version %s, since %s)", JA: "動作中(PID %d、バージョン %s、開始 %s)"},

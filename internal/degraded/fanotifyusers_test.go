@@ -3,12 +3,19 @@ package degraded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/monitor"
 )
 
 // A host with one process that decides, as clamonacc does that prevents, one that listens, and one that does neither.
@@ -67,15 +74,7 @@ func TestFanotifyUsersOfThisHost(t *testing.T) {
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_MOUNT, unix.FAN_CLOSE_WRITE, unix.AT_FDCWD, "/"); err != nil {
 		t.Fatal(err)
 	}
-	// A child has it when this process has not.
-	c := actor(t, "waiting")
-	in, _ := c.StdinPipe()
-	c.ExtraFiles = []*os.File{os.NewFile(uintptr(fd), "fanotify")}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Wait()
-	defer in.Close()
+	c := holder(t, fd)
 	users, limits, err := FanotifyUsers(context.Background(), "/proc")
 	if err != nil {
 		t.Fatal(err)
@@ -89,4 +88,56 @@ func TestFanotifyUsersOfThisHost(t *testing.T) {
 		}
 	}
 	t.Errorf("process %d not among %+v", c.Process.Pid, users)
+}
+
+// holder is a process that holds a descriptor until the test ends. This one has it no more.
+func holder(t *testing.T, fd int) *exec.Cmd {
+	c := actor(t, "waiting")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "held")
+	c.ExtraFiles = []*os.File{f}
+	if err := errors.Join(c.Start(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		c.Wait()
+	})
+	return c
+}
+
+// A source tells of other groups, and looks for them anew only after a while.
+func TestNeighbours(t *testing.T) {
+	s := openSource(t, monitor.Settings{Kinds: allOfThem}, options{groups: namedGroups})
+	defer s.Close()
+	fd, err := unix.FanotifyInit(groupFlags, descriptorFlags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := holder(t, fd)
+	want := fmt.Sprintf("Process %d (", c.Process.Pid)
+	told := func() bool {
+		return slices.ContainsFunc(s.Neighbours(), func(n fault.Text) bool { return strings.HasPrefix(n.EN, want) && n.JA != "" })
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for !told() {
+		if time.Now().After(deadline) {
+			t.Fatalf("told %v, expected one of process %d", s.Neighbours(), c.Process.Pid)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	looked := s.neighbours.looked
+	for range 3 {
+		s.Neighbours()
+	}
+	if s.neighbours.looked != looked {
+		t.Error("looked again at once")
+	}
+	s.neighbours.told(looked.Add(neighboursEvery), "/proc")
+	if s.neighbours.looked == looked {
+		t.Errorf("did not look again after %v", neighboursEvery)
+	}
 }

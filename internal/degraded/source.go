@@ -29,6 +29,7 @@ type source struct {
 	closing    atomic.Bool
 	tally      tally
 	activities activities
+	neighbours neighbours
 
 	mu       sync.Mutex // for what follows, and the marks and memberships of the parts
 	running  bool

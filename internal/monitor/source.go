@@ -116,3 +116,9 @@ type Source interface {
 	// Close detaches from the kernel. It may be called more than once.
 	Close() error
 }
+
+// Neighboured is a Source that shares something of the kernel's with other programs.
+type Neighboured interface {
+	// Neighbours says which programs those are, as found some minutes ago at most, and what they mean for the connector.
+	Neighbours() []fault.Text
+}

@@ -69,4 +69,8 @@ var systemBlindSpots = []blindSpot{
 		EN: "eBPF programs that the kernel itself loads",
 		JA: "カーネル自身がロードする eBPF プログラム",
 	}}},
+	{tracepointSet, monitor.BlindSpot{Kinds: monitor.FileKinds | monitor.NetworkKinds | traceKinds | bpfKinds | credentialKinds, What: fault.Text{
+		EN: "Where a process can be interrupted at its system calls (seen with kernel 7.2): calls of others on that CPU while it is interrupted within a program; these are not counted either",
+		JA: "システムコールの入口・出口で割り込まれ得るカーネル (7.2 で確認) で、あるプロセスがプログラム内で中断されている間に同じ CPU で行われた他プロセスの呼び出し (件数にも含まれません)",
+	}}},
 }

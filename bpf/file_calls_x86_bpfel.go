@@ -55,7 +55,7 @@ const (
 	fileCallsProgAmpSymlinkatCall     = "amp_symlinkat_call"
 	fileCallsProgAmpUnlinkCall        = "amp_unlink_call"
 	fileCallsProgAmpUnlinkatCall      = "amp_unlinkat_call"
-	fileCallsVarTyped                 = "typed"
+	fileCallsVarTypedTask             = "typed_task"
 )
 
 // loadFileCalls returns the embedded CollectionSpec for fileCalls.
@@ -151,7 +151,7 @@ type fileCallsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileCallsVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // fileCallsObjects contains all objects after they have been loaded into the kernel.
@@ -211,7 +211,7 @@ func (m *fileCallsMaps) Close() error {
 //
 // It can be passed to loadFileCallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileCallsVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // fileCallsPrograms contains all programs after they have been loaded into the kernel.

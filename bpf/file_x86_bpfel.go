@@ -118,7 +118,7 @@ const (
 	fileProgAmpWantWriteFileFentrySecond = "amp_want_write_file_fentry_second"
 	fileProgAmpWantWriteFileKprobe       = "amp_want_write_file_kprobe"
 	fileProgAmpWantWriteKprobe           = "amp_want_write_kprobe"
-	fileVarTyped                         = "typed"
+	fileVarTypedTask                     = "typed_task"
 )
 
 // loadFile returns the embedded CollectionSpec for file.
@@ -277,7 +277,7 @@ type fileMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // fileObjects contains all objects after they have been loaded into the kernel.
@@ -341,7 +341,7 @@ func (m *fileMaps) Close() error {
 //
 // It can be passed to loadFileObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // filePrograms contains all programs after they have been loaded into the kernel.

@@ -17,7 +17,7 @@ func fit(spec *ebpf.CollectionSpec, types *btf.Spec) error {
 			p.Instructions = withoutCallbacks(p.Instructions)
 		}
 	}
-	typed := spec.Variables["typed"] // headers/typed.h
+	typed := spec.Variables["typed_task"] // headers/task.h
 	if typed == nil || types != nil || lacks(asm.FnGetCurrentTaskBtf) {
 		return nil
 	}

@@ -40,7 +40,7 @@ const (
 	networkTCPProgAmpTcpListenKretprobe = "amp_tcp_listen_kretprobe"
 	networkTCPProgAmpTcpState           = "amp_tcp_state"
 	networkTCPProgAmpTcpStateSecond     = "amp_tcp_state_second"
-	networkTCPVarTyped                  = "typed"
+	networkTCPVarTypedTask              = "typed_task"
 )
 
 // loadNetworkTCP returns the embedded CollectionSpec for networkTCP.
@@ -121,7 +121,7 @@ type networkTCPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkTCPVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // networkTCPObjects contains all objects after they have been loaded into the kernel.
@@ -185,7 +185,7 @@ func (m *networkTCPMaps) Close() error {
 //
 // It can be passed to loadNetworkTCPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkTCPVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // networkTCPPrograms contains all programs after they have been loaded into the kernel.

@@ -44,7 +44,7 @@ const (
 	networkUDPProgAmpUdpSendmsg       = "amp_udp_sendmsg"
 	networkUDPProgAmpUdpSendto        = "amp_udp_sendto"
 	networkUDPProgAmpUdpSent          = "amp_udp_sent"
-	networkUDPVarTyped                = "typed"
+	networkUDPVarTypedTask            = "typed_task"
 )
 
 // loadNetworkUDP returns the embedded CollectionSpec for networkUDP.
@@ -129,7 +129,7 @@ type networkUDPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkUDPVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // networkUDPObjects contains all objects after they have been loaded into the kernel.
@@ -191,7 +191,7 @@ func (m *networkUDPMaps) Close() error {
 //
 // It can be passed to loadNetworkUDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkUDPVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // networkUDPPrograms contains all programs after they have been loaded into the kernel.

@@ -34,7 +34,7 @@ const (
 	processProgAmpExit            = "amp_exit"
 	processProgAmpExitSecond      = "amp_exit_second"
 	processProgAmpFork            = "amp_fork"
-	processVarTyped               = "typed"
+	processVarTypedTask           = "typed_task"
 )
 
 // loadProcess returns the embedded CollectionSpec for process.
@@ -109,7 +109,7 @@ type processMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // processObjects contains all objects after they have been loaded into the kernel.
@@ -169,7 +169,7 @@ func (m *processMaps) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // processPrograms contains all programs after they have been loaded into the kernel.

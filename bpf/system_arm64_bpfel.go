@@ -48,7 +48,7 @@ const (
 	systemProgAmpVmWriteCall       = "amp_vm_write_call"
 	systemProgAmpVmWriteKprobe     = "amp_vm_write_kprobe"
 	systemProgAmpVmWriteKretprobe  = "amp_vm_write_kretprobe"
-	systemVarTyped                 = "typed"
+	systemVarTypedTask             = "typed_task"
 )
 
 // loadSystem returns the embedded CollectionSpec for system.
@@ -137,7 +137,7 @@ type systemMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type systemVariableSpecs struct {
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
 }
 
 // systemObjects contains all objects after they have been loaded into the kernel.
@@ -203,7 +203,7 @@ func (m *systemMaps) Close() error {
 //
 // It can be passed to loadSystemObjects or ebpf.CollectionSpec.LoadAndAssign.
 type systemVariables struct {
-	Typed *ebpf.Variable `ebpf:"typed"`
+	TypedTask *ebpf.Variable `ebpf:"typed_task"`
 }
 
 // systemPrograms contains all programs after they have been loaded into the kernel.

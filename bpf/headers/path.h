@@ -9,7 +9,6 @@
 #define AMP_PATH_H
 
 #include "loop.h"
-#include "typed.h"
 
 #define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
 
@@ -33,16 +32,10 @@ struct amp_step {
 	struct qstr name;
 };
 
-/* Reads where a path goes on above a dentry, and its name. If that takes calls, it is
- * one where they stand side by side, as in all kernels up to now. */
+/* Reads where a path goes on above a dentry, and its name: in one go where they
+ * stand side by side, as in all kernels up to now. */
 static __always_inline long read_step(struct amp_step *to, struct dentry *d)
 {
-	if (casts()) {
-		to->parent = CAST(d)->d_parent;
-		to->name.len = CAST(d)->d_name.len;
-		to->name.name = CAST(d)->d_name.name;
-		return 0;
-	}
 	if (bpf_core_field_offset(struct dentry, d_name) ==
 	    bpf_core_field_offset(struct dentry, d_parent) + sizeof(to->parent))
 		return bpf_core_read(to, sizeof(*to), &d->d_parent);
@@ -61,15 +54,15 @@ static __always_inline int climb(struct amp_room *room, __u32 i)
 	int top;
 
 	if (d == w->root && w->mount) {
-		struct mount *mount = w->mount, *below = READ(mount, mnt_parent);
+		struct mount *mount = w->mount, *below = BPF_CORE_READ(mount, mnt_parent);
 
 		if (below == mount) {
 			room->cut = 0;
 			return 1;
 		}
-		w->dentry = READ(mount, mnt_mountpoint);
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		w->mount = below;
-		w->root = READ(below, mnt.mnt_root);
+		w->root = BPF_CORE_READ(below, mnt.mnt_root);
 		return 0;
 	}
 	if (read_step(&up, d))
@@ -120,7 +113,7 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 	room->at = AMP_PATH_MAX;
 	room->cut = 1;
 	if (vfsmount) {
-		w->root = READ((struct vfsmount *)vfsmount, mnt_root);
+		w->root = BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
 		if (mounts_known())
 			w->mount = mount_of((struct vfsmount *)vfsmount);
 	}
@@ -144,9 +137,9 @@ static __always_inline __u32 append_walked(struct amp_room *room)
  * root is no file.) */
 static __always_inline int unlinked(struct dentry *dentry)
 {
-	return !READ(dentry, d_hash.pprev) &&
-	       (READ(dentry, d_parent) != dentry ||
-		READ(dentry, d_name.len) > ROOT_NAME);
+	return !BPF_CORE_READ(dentry, d_hash.pprev) &&
+	       (BPF_CORE_READ(dentry, d_parent) != dentry ||
+		BPF_CORE_READ(dentry, d_name.len) > ROOT_NAME);
 }
 
 /* The same with what /proc adds to a path that is gone. */

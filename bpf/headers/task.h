@@ -6,22 +6,32 @@
 #ifndef AMP_TASK_H
 #define AMP_TASK_H
 
-#include "typed.h"
+#include "events.h"
+
+/* The loader sets it where the kernel has bpf_get_current_task_btf() (5.11), and
+ * the programs are relocated with its own BTF, which the verifier goes by. */
+const volatile __u32 typed_task = 0;
+
+/* Since 6.2. Without it each step from one trusted pointer to another has the
+ * verifier search all types of the kernel several times (since 6.3): that made
+ * loading five times as long. Pointers that are only read it lets pass. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
 static __always_inline struct task_struct *current_task(void)
 {
-	if (casts())
-		return CAST((struct task_struct *)bpf_get_current_task());
-	if (typed)
-		return bpf_get_current_task_btf();
-	return (struct task_struct *)bpf_get_current_task();
+	if (!typed_task)
+		return (struct task_struct *)bpf_get_current_task();
+	if (bpf_rdonly_cast)
+		return bpf_rdonly_cast((void *)bpf_get_current_task(),
+				       bpf_core_type_id_kernel(struct task_struct));
+	return bpf_get_current_task_btf();
 }
 
 /* A field of current_task(), or of something that was read from there by this. */
 #define TASK_READ(from, field)                                                 \
 	({                                                                     \
 		typeof((from)->field) _value;                                  \
-		if (typed)                                                \
+		if (typed_task)                                                \
 			_value = (from)->field;                                \
 		else                                                           \
 			_value = BPF_CORE_READ(from, field);                   \
@@ -30,7 +40,7 @@ static __always_inline struct task_struct *current_task(void)
 
 static __always_inline void read_comm(char *to, struct task_struct *task)
 {
-	if (typed) {
+	if (typed_task) {
 		((__u64 *)to)[0] = ((__u64 *)task->comm)[0];
 		((__u64 *)to)[1] = ((__u64 *)task->comm)[1];
 	} else {

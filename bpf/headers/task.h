@@ -12,19 +12,11 @@
  * the programs are relocated with its own BTF, which the verifier goes by. */
 const volatile __u32 typed_task = 0;
 
-/* Since 6.2. Without it each step from one trusted pointer to another has the
- * verifier search all types of the kernel several times (since 6.3): that made
- * loading five times as long. Pointers that are only read it lets pass. */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-
 static __always_inline struct task_struct *current_task(void)
 {
-	if (!typed_task)
-		return (struct task_struct *)bpf_get_current_task();
-	if (bpf_rdonly_cast)
-		return bpf_rdonly_cast((void *)bpf_get_current_task(),
-				       bpf_core_type_id_kernel(struct task_struct));
-	return bpf_get_current_task_btf();
+	if (typed_task)
+		return bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
 }
 
 /* A field of current_task(), or of something that was read from there by this. */

@@ -145,7 +145,7 @@ func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
 func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
 	spec = spec.Copy()
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
-	if err := fit(spec, l.types); err != nil {
+	if err := fit(spec, l.types, l.cache); err != nil {
 		return err
 	}
 	replace := map[string]*ebpf.Map{}

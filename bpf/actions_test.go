@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -107,7 +108,7 @@ func needsHooks(t *testing.T, set hookSet) {
 	}
 }
 
-var bestHooks = sync.OnceValue(func() hookSet { return probeHooks(nil) })
+var bestHooks = sync.OnceValue(func() hookSet { return probeHooks(nil, btf.NewCache()) })
 
 // watches are the sources that run for tests one after the other, by hook set: to load all programs takes an emulated guest ten seconds.
 var watches = map[hookSet]*watch{}

@@ -263,7 +263,7 @@ func TestCountsAddUp(t *testing.T) {
 	for _, set := range []hookSet{fentrySet, kprobeSet, tracepointSet} {
 		t.Run(set.String(), func(t *testing.T) {
 			needsHooks(t, set)
-			s, err := open(t.Context(), options{name: monitor.EBPFKernelBTF, ring: 64 << 10, hooks: set})
+			s, err := open(t.Context(), processes, options{name: monitor.EBPFKernelBTF, ring: 64 << 10, hooks: set})
 			if err != nil {
 				t.Fatal(err)
 			}

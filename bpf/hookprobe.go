@@ -11,14 +11,14 @@ import (
 const probedFunction = "vfs_unlink"
 
 // probeHooks finds the best hook set by attaching a program of each kind. Trampolines find their functions in the kernel's own BTF, so
-// that with other layouts they are out of the question.
-func probeHooks(types *btf.Spec) hookSet {
+// that with other layouts they are out of the question. The kernel's types, where they are read, are left in the cache.
+func probeHooks(types *btf.Spec, cache *btf.Cache) hookSet {
 	switch {
-	case types == nil && attaches(&ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceFEntry, AttachTo: probedFunction}, func(p *ebpf.Program) (link.Link, error) {
+	case types == nil && attaches(&ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceFEntry, AttachTo: probedFunction}, cache, func(p *ebpf.Program) (link.Link, error) {
 		return link.AttachTracing(link.TracingOptions{Program: p})
 	}):
 		return fentrySet
-	case attaches(&ebpf.ProgramSpec{Type: ebpf.Kprobe}, func(p *ebpf.Program) (link.Link, error) {
+	case attaches(&ebpf.ProgramSpec{Type: ebpf.Kprobe}, cache, func(p *ebpf.Program) (link.Link, error) {
 		return link.Kprobe(probedFunction, p, nil)
 	}):
 		return kprobeSet
@@ -27,15 +27,21 @@ func probeHooks(types *btf.Spec) hookSet {
 }
 
 // attaches reports whether a program of the type does. Why it does not is of no matter: the next set may, and the last one says so itself.
-func attaches(spec *ebpf.ProgramSpec, attach func(*ebpf.Program) (link.Link, error)) bool {
-	spec.Name, spec.License = "amp_probe", "Dual BSD/GPL"
+func attaches(spec *ebpf.ProgramSpec, cache *btf.Cache, attach func(*ebpf.Program) (link.Link, error)) bool {
+	const name = "amp_probe"
+	spec.Name, spec.License = name, "Dual BSD/GPL"
 	spec.Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
-	var p *ebpf.Program
-	if err := withMemlock(func() (err error) { p, err = ebpf.NewProgram(spec); return err }); err != nil {
+	var c *ebpf.Collection
+	err := withMemlock(func() (err error) {
+		one := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{name: spec}}
+		c, err = ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: cache}) // NewProgram takes no cache
+		return err
+	})
+	if err != nil {
 		return false
 	}
-	defer p.Close()
-	l, err := attach(p)
+	defer c.Close()
+	l, err := attach(c.Programs[name])
 	if err != nil {
 		return false
 	}

@@ -24,7 +24,7 @@ type loaded struct {
 	programs map[string]*ebpf.Program
 	links    map[string][]link.Link // by program of the hook
 	failed   map[string]error       // why a hook's program does not work here
-	cache    *btf.Cache             // of the kernel's types, while programs are loaded
+	cache    *btf.Cache             // of the kernel's types, while programs are loaded; nil at other times
 }
 
 func newLoaded(set hookSet, types *btf.Spec, ring uint32) *loaded {
@@ -38,7 +38,9 @@ func newLoaded(set hookSet, types *btf.Spec, ring uint32) *loaded {
 // in l.failed afterwards.
 func (l *loaded) reconcile(s *applied) error {
 	var err error
-	l.cache = btf.NewCache()
+	if l.cache == nil {
+		l.cache = btf.NewCache()
+	}
 	defer func() { l.cache = nil }()
 	for _, o := range objects {
 		var missing []*hook

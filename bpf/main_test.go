@@ -159,11 +159,11 @@ func childHiddenBTF() error {
 	if r := kernelBTF(host.At("/")); !r.Known() || r.Value {
 		return fmt.Errorf("KernelBTF is %+v, expected a known no", r)
 	}
-	if s, err := Open(context.Background()); err == nil {
+	if s, err := Open(context.Background(), processes); err == nil {
 		s.Close()
 		return errors.New("loaded without any BTF")
 	}
-	s, err := open(context.Background(), options{name: monitor.EBPFHeaders, types: types})
+	s, err := open(context.Background(), processes, options{name: monitor.EBPFHeaders, types: types})
 	if err != nil {
 		return err
 	}

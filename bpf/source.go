@@ -48,11 +48,10 @@ type source struct {
 	gone bool       // the ring is
 }
 
-// Open loads the programs, attaches those for the processes' kinds and returns the source of their events; Set attaches the others. Events that
-// happen before Run is called wait in the ring. An error of the kernel can be told with errors.Is and an errno; a verifier's
-// refusal comes with the end of its log.
-func Open(ctx context.Context) (monitor.Source, error) {
-	s, err := open(ctx, options{name: monitor.EBPFKernelBTF})
+// Open loads and attaches the programs that the settings ask for, and returns the source of their events. Events that happen before Run
+// is called wait in the ring. An error of the kernel can be told with errors.Is and an errno; a verifier's refusal comes with the end of its log.
+func Open(ctx context.Context, settings monitor.Settings) (monitor.Source, error) {
+	s, err := open(ctx, settings, options{name: monitor.EBPFKernelBTF})
 	if err != nil {
 		return nil, err
 	}
@@ -67,25 +66,27 @@ type options struct {
 	hooks hookSet   // the best that the kernel lets us attach
 }
 
-func open(ctx context.Context, o options) (*source, error) {
+func open(ctx context.Context, settings monitor.Settings, o options) (*source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if o.ring == 0 {
 		o.ring = ringSize()
 	}
+	cache := btf.NewCache() // the kernel's types are read once for all that follows
 	if o.hooks == 0 {
-		o.hooks = probeHooks(o.types)
+		o.hooks = probeHooks(o.types, cache)
 	}
 	s := &source{name: o.name, kernel: newLoaded(o.hooks, o.types, o.ring)}
-	if err := s.start(); err != nil {
+	s.kernel.cache = cache
+	if err := s.start(settings); err != nil {
 		return nil, errors.Join(fmt.Errorf("load eBPF programs: %w", err), s.kernel.close())
 	}
 	return s, nil
 }
 
-func (s *source) start() error {
-	if err := s.set(monitor.Settings{Kinds: monitor.ProcessKinds}); err != nil {
+func (s *source) start(settings monitor.Settings) error {
+	if err := s.set(settings); err != nil {
 		return err
 	}
 	var err error

@@ -56,11 +56,14 @@ func startWatch(tb testing.TB, o options) *watch {
 	return w
 }
 
+// processes are the settings of a source on a host whose policy asks for nothing else.
+var processes = monitor.Settings{Kinds: monitor.ProcessKinds}
+
 func newWatch(ctx context.Context, o options) (*watch, error) {
 	if o.name == "" {
 		o.name = monitor.EBPFKernelBTF
 	}
-	s, err := open(ctx, o)
+	s, err := open(ctx, processes, o)
 	if err != nil {
 		return nil, err
 	}
@@ -342,7 +345,7 @@ func TestOpenWithGivenTypes(t *testing.T) {
 }
 
 func TestOpenRefused(t *testing.T) {
-	s, err := Open(cancelled())
+	s, err := Open(cancelled(), processes)
 	if !errors.Is(err, context.Canceled) || s != nil {
 		t.Errorf("got %v, %v", s, err)
 	}
@@ -364,7 +367,7 @@ func TestVerifierErrorIsBrief(t *testing.T) {
 
 func TestRunEndsWithContextAndAgain(t *testing.T) {
 	needsBPF(t)
-	s, err := Open(t.Context())
+	s, err := Open(t.Context(), processes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +383,7 @@ func TestRunEndsWithContextAndAgain(t *testing.T) {
 
 func TestRunEndsWithClose(t *testing.T) {
 	needsBPF(t)
-	s, err := Open(t.Context())
+	s, err := Open(t.Context(), processes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -493,7 +496,7 @@ func TestBurstIsSeen(t *testing.T) {
 // With a small ring and a reader that does not read, every event is either handled or counted.
 func TestLossIsCounted(t *testing.T) {
 	needsBPF(t)
-	s, err := open(t.Context(), options{name: monitor.EBPFKernelBTF, ring: uint32(os.Getpagesize())})
+	s, err := open(t.Context(), processes, options{name: monitor.EBPFKernelBTF, ring: uint32(os.Getpagesize())})
 	if err != nil {
 		t.Fatal(err)
 	}

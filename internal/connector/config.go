@@ -134,16 +134,7 @@ func openSource(ctx context.Context, name monitor.SourceName, settings monitor.S
 	case monitor.Degraded:
 		return degraded.Open(ctx, settings)
 	case monitor.EBPFKernelBTF:
-	default:
-		return nil, fmt.Errorf("event source %q: %w", name, errors.ErrUnsupported)
+		return bpf.Open(ctx, settings)
 	}
-	source, err := bpf.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := source.Set(settings); err != nil {
-		source.Close()
-		return nil, err
-	}
-	return source, nil
+	return nil, fmt.Errorf("event source %q: %w", name, errors.ErrUnsupported)
 }

@@ -28,10 +28,10 @@ func output(coverages []string, busy func(coverage, workload string, round int) 
 func TestCost(t *testing.T) {
 	text := "version kernel 6.1.0\nSetting up amp-connector\n\n" + output([]string{None, "exec"}, func(c, _ string, round int) int {
 		if c == None {
-			return 200_000_000 + round*100_000
+			return 1_000_000_000 + round*500_000
 		}
-		return 204_000_000 + round*200_000
-	}) + "shown exec exec 799\n"
+		return 1_020_000_000 + round*1_000_000
+	}) + "shown exec exec 3999\n"
 	run, err := Parse(Own, strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
@@ -40,11 +40,11 @@ func TestCost(t *testing.T) {
 	if err := r.Add(run); err != nil {
 		t.Fatal(err)
 	}
-	// 200 operations: a median of 200.2 ms bare and 204.4 ms with the monitor.
+	// 1000 operations: a median of 1001 ms bare and 1022 ms with the monitor.
 	want := Result{
 		Versions: map[string]string{"kernel": "6.1.0"},
 		Costs:    []Cost{{Monitor: Own, Coverage: "exec", Workload: "exec", Bare: 1001, Added: 21, Percent: 2.098, Waits: 21, Spread: 2}},
-		Seen:     []Seen{{Monitor: Own, Coverage: "exec", Kind: "exec", Produced: 800, Shown: 799}},
+		Seen:     []Seen{{Monitor: Own, Coverage: "exec", Kind: "exec", Produced: 4000, Shown: 3999}},
 	}
 	if d := cmp.Diff(want, r.rounded()); d != "" {
 		t.Errorf("result (-want +got):\n%s", d)
@@ -52,7 +52,7 @@ func TestCost(t *testing.T) {
 }
 
 func TestBareTwice(t *testing.T) {
-	text := output([]string{None}, func(string, string, int) int { return 1_000_000 }) + output([]string{None}, func(string, string, int) int { return 1_200_000 })
+	text := output([]string{None}, func(string, string, int) int { return 5_000_000 }) + output([]string{None}, func(string, string, int) int { return 6_000_000 })
 	run, err := Parse(Bare, strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)

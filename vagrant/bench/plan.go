@@ -59,12 +59,12 @@ type Workload struct {
 
 // Workloads are in the order in which they run.
 var Workloads = []Workload{
-	{"exec", "vfork + exec of /bin/true", 200, []string{"exec"}},
+	{"exec", "vfork + exec of /bin/true", 1000, []string{"exec"}},
 	{"open", "open + close of one file", 5000, []string{"open"}},
-	{"files", "file created, written, renamed, deleted", 400, []string{"create", "write", "rename", "delete"}},
-	{"connect", "TCP connection over loopback", 400, []string{"connect"}},
+	{"files", "file created, written, renamed, deleted", 800, []string{"create", "write", "rename", "delete"}},
+	{"connect", "TCP connection over loopback", 800, []string{"connect"}},
 	{"compile", "make of five C files", 1, nil},
-	{"mixed", "exec + file + connection", 100, []string{"exec", "create", "write", "rename", "delete", "connect"}},
+	{"mixed", "exec + file + connection", 200, []string{"exec", "create", "write", "rename", "delete", "connect"}},
 }
 
 // Coverage is a set of events that monitors are asked for, and the workloads that it is measured with.

@@ -79,9 +79,10 @@ func shellCommand(f *flags) *cobra.Command {
 }
 
 func imageCommand(f *flags) *cobra.Command {
-	return &cobra.Command{Use: "image [GUEST…]", Short: "Build the images of guests (default: all) if they are not in the cache, and print where they are",
+	return &cobra.Command{Use: "image [GUEST…]", Short: "Build the images of guests (default: those of make test) if they are not in the cache, and print where they are",
 		RunE: func(c *cobra.Command, args []string) error {
-			guests, err := f.chosen(args)
+			f.guests = args
+			guests, err := f.tested()
 			if err != nil {
 				return err
 			}

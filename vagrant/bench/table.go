@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -31,8 +32,10 @@ func (r Result) rounded() Result {
 	return r
 }
 
-// Markdown is the result as tables, one for each coverage.
+// Markdown is the result as tables, one for each coverage, with their charts. It says what the file of the result says, and so is made of
+// the same decimals.
 func (r Result) Markdown() string {
+	r = r.rounded()
 	var b strings.Builder
 	for _, c := range Coverages {
 		r.table(&b, c)
@@ -64,6 +67,7 @@ func (r Result) table(b *strings.Builder, c Coverage) {
 		fmt.Fprintf(b, " %s |", op.Operation)
 	}
 	fmt.Fprintf(b, " in the log |\n|---|%s---|\n%s\n", strings.Repeat("---|", len(c.Workloads)), lines.String())
+	b.WriteString(r.picture(c.Name))
 }
 
 // captions say what stands in the table of a coverage.
@@ -133,7 +137,7 @@ func (r Result) inLog(monitor, coverage string) string {
 	return strings.Join(parts, ", ")
 }
 
-// WriteInto replaces the generated part of a document.
+// WriteInto replaces the generated part of a document, and writes the charts that it shows beside it.
 func (r Result) WriteInto(path string) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -145,5 +149,8 @@ func (r Result) WriteInto(path string) error {
 		return fmt.Errorf("%s: expected the lines %q and %q", path, strings.TrimSpace(begins), strings.TrimSpace(ends))
 	}
 	text := slices.Concat(before, []byte(begins), []byte("\n"+r.Markdown()+"\n"), []byte(ends), after)
-	return os.WriteFile(path, text, 0o644)
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		return err
+	}
+	return r.WritePlots(filepath.Dir(path))
 }

@@ -30,19 +30,37 @@ type benchFlags struct {
 	baseline string
 	document string
 	renew    bool
+	draw     bool
 }
 
 func benchCommand(f *flags) *cobra.Command {
 	b := benchFlags{flags: f}
 	c := &cobra.Command{Use: "bench", Args: cobra.NoArgs, Short: "Measure what monitors cost, each in a guest that counts instructions, and compare with the baseline",
-		Long: "Measure what monitors cost, each in a boot of its own of " + bench.Guest + ", a guest that counts instructions. Results go below --out: bench.json and\n" +
-			"bench.md, and NAME.log with all that a guest said. It exits 1 if the connector's own added cost is more than 3 % above the baseline.",
-		RunE: func(c *cobra.Command, _ []string) error { return b.bench(c.Context()) }}
+		Long: "Measure what monitors cost, each in a boot of its own of " + bench.Guest + ", a guest that counts instructions. Results go below --out: bench.json,\n" +
+			"bench.md with its charts, and NAME.log with all that a guest said. It exits 1 if the connector's own added cost is more than 3 % above the baseline.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if b.draw {
+				return b.redraw()
+			}
+			return b.bench(c.Context())
+		}}
 	c.Flags().StringSliceVar(&b.monitors, "monitor", nil, "monitors to measure (default: all); others keep what the last run wrote")
 	c.Flags().StringVar(&b.baseline, "baseline", "docs/benchmarks.json", "file with the figures to compare with")
-	c.Flags().StringVar(&b.document, "document", "docs/benchmarks.md", "file with the tables, for --renew")
+	c.Flags().StringVar(&b.document, "document", "docs/benchmarks.md", "file with the tables, for --renew and --draw; charts are written beside it")
 	c.Flags().BoolVar(&b.renew, "renew", false, "write baseline and document anew in place of comparing")
+	c.Flags().BoolVar(&b.draw, "draw", false, "measure nothing: write tables and charts anew from the baseline")
+	c.MarkFlagsMutuallyExclusive("draw", "renew")
+	c.MarkFlagsMutuallyExclusive("draw", "monitor")
 	return c
+}
+
+// redraw writes what people read anew from the baseline, for a change of how it looks.
+func (f *benchFlags) redraw() error {
+	baseline, err := bench.ReadResult(f.baseline)
+	if err != nil {
+		return err
+	}
+	return baseline.WriteInto(f.document)
 }
 
 // bench measures one monitor after the other. What a boot said is kept, so that a later run can measure one monitor alone.
@@ -156,6 +174,9 @@ func (f *benchFlags) report(result bench.Result, dir string) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "bench.md"), []byte(result.Markdown()), 0o644); err != nil {
+		return err
+	}
+	if err := result.WritePlots(dir); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(os.Stdout, result.Markdown()); err != nil {

@@ -88,6 +88,7 @@ licences:
 bench: deps-test packages ## the benchmarks, with peers, against docs/benchmarks.json: make bench [RENEW=1 writes it anew] [MONITOR=amp]
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./vagrant/cmd/lab exec debian12-enforcing-el vagrant/bench/remedy19.sh
+	$(GO) run ./vagrant/cmd/lab exec --counted debian12-plain vagrant/bench/daemon.sh
 	nice -n 5 $(GO) run ./vagrant/cmd/lab bench $(if $(RENEW),--renew) $(if $(MONITOR),--monitor $(MONITOR))
 
 generate: deps-generate ## BPF objects, shell completions

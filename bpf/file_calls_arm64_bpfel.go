@@ -55,7 +55,8 @@ const (
 	fileCallsProgAmpSymlinkatCall     = "amp_symlinkat_call"
 	fileCallsProgAmpUnlinkCall        = "amp_unlink_call"
 	fileCallsProgAmpUnlinkatCall      = "amp_unlinkat_call"
-	fileCallsVarTypedTask             = "typed_task"
+	fileCallsVarCasts                 = "casts"
+	fileCallsVarTyped                 = "typed"
 )
 
 // loadFileCalls returns the embedded CollectionSpec for fileCalls.
@@ -151,7 +152,8 @@ type fileCallsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileCallsVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileCallsObjects contains all objects after they have been loaded into the kernel.
@@ -211,7 +213,8 @@ func (m *fileCallsMaps) Close() error {
 //
 // It can be passed to loadFileCallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileCallsVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // fileCallsPrograms contains all programs after they have been loaded into the kernel.

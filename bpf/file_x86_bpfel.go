@@ -118,7 +118,8 @@ const (
 	fileProgAmpWantWriteFileFentrySecond = "amp_want_write_file_fentry_second"
 	fileProgAmpWantWriteFileKprobe       = "amp_want_write_file_kprobe"
 	fileProgAmpWantWriteKprobe           = "amp_want_write_kprobe"
-	fileVarTypedTask                     = "typed_task"
+	fileVarCasts                         = "casts"
+	fileVarTyped                         = "typed"
 )
 
 // loadFile returns the embedded CollectionSpec for file.
@@ -277,7 +278,8 @@ type fileMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileObjects contains all objects after they have been loaded into the kernel.
@@ -341,7 +343,8 @@ func (m *fileMaps) Close() error {
 //
 // It can be passed to loadFileObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // filePrograms contains all programs after they have been loaded into the kernel.

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -17,11 +18,45 @@ func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache) error {
 			p.Instructions = withoutCallbacks(p.Instructions)
 		}
 	}
-	typed := spec.Variables["typed_task"] // headers/task.h
-	if typed == nil || types != nil || lacks(asm.FnGetCurrentTaskBtf) || distrusts(cache) {
-		return nil
+	casts := types == nil && hasCast(cache)
+	if !casts {
+		for _, p := range spec.Programs {
+			withoutCasts(p.Instructions)
+		}
 	}
-	return typed.Set(uint32(1))
+	typed := casts || types == nil && !lacks(asm.FnGetCurrentTaskBtf) && !distrusts(cache)
+	for name, on := range map[string]bool{"casts": casts, "typed": typed} { // headers/typed.h
+		if v := spec.Variables[name]; v != nil && on {
+			if err := v.Set(uint32(1)); err != nil {
+				return fmt.Errorf("set %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// cast is a function of the kernel that gives an address a type to read it by, since 6.2.
+const cast = "bpf_rdonly_cast"
+
+// hasCast reports whether the kernel is known to have it.
+func hasCast(cache *btf.Cache) bool {
+	kernel, err := cache.Kernel()
+	if err != nil {
+		return false
+	}
+	var fn *btf.Func
+	return kernel.TypeByName(cast, &fn) == nil
+}
+
+// withoutCasts puts 0 in place of what a cast gives, in programs that will not come to it. The library would do so too, as the function is
+// weak, but would look for it in all modules of the kernel first, for each call anew: that made loading four times as long.
+func withoutCasts(program asm.Instructions) {
+	for i := range program {
+		ins := &program[i]
+		if ins.IsKfuncCall() && ins.Reference() == cast {
+			*ins = asm.Mov.Imm(asm.R0, 0).WithSymbol(ins.Symbol()).WithSource(ins.Source())
+		}
+	}
 }
 
 // distrusts reports whether the verifier asks of each pointer that is loaded whether it can be trusted (seen with 6.12 and 6.18, not with 6.1). It

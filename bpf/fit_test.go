@@ -49,3 +49,40 @@ func functions(program asm.Instructions) []string {
 	}
 	return names
 }
+
+// A program without casts has as many instructions as before, and asks nothing of the kernel's functions.
+func TestWithoutCasts(t *testing.T) {
+	taken := 0
+	for _, o := range objects {
+		spec, err := o.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, p := range spec.Programs {
+			calls := len(kernelCalls(p.Instructions))
+			withoutCasts(p.Instructions)
+			left := kernelCalls(p.Instructions)
+			if len(left) > 0 {
+				t.Errorf("%s still calls %q", name, left)
+			}
+			if p.Instructions.Name() != name {
+				t.Errorf("%s begins with %s", name, p.Instructions.Name())
+			}
+			taken += calls
+		}
+	}
+	if taken == 0 {
+		t.Error("no program casts: what is withoutCasts for?")
+	}
+}
+
+// kernelCalls are the names of the kernel's own functions that a program calls.
+func kernelCalls(program asm.Instructions) []string {
+	var names []string
+	for i := range program {
+		if program[i].IsKfuncCall() {
+			names = append(names, program[i].Reference())
+		}
+	}
+	return names
+}

@@ -40,7 +40,8 @@ const (
 	networkTCPProgAmpTcpListenKretprobe = "amp_tcp_listen_kretprobe"
 	networkTCPProgAmpTcpState           = "amp_tcp_state"
 	networkTCPProgAmpTcpStateSecond     = "amp_tcp_state_second"
-	networkTCPVarTypedTask              = "typed_task"
+	networkTCPVarCasts                  = "casts"
+	networkTCPVarTyped                  = "typed"
 )
 
 // loadNetworkTCP returns the embedded CollectionSpec for networkTCP.
@@ -121,7 +122,8 @@ type networkTCPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkTCPVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // networkTCPObjects contains all objects after they have been loaded into the kernel.
@@ -185,7 +187,8 @@ func (m *networkTCPMaps) Close() error {
 //
 // It can be passed to loadNetworkTCPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkTCPVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // networkTCPPrograms contains all programs after they have been loaded into the kernel.

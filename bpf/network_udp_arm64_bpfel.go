@@ -44,7 +44,8 @@ const (
 	networkUDPProgAmpUdpSendmsg       = "amp_udp_sendmsg"
 	networkUDPProgAmpUdpSendto        = "amp_udp_sendto"
 	networkUDPProgAmpUdpSent          = "amp_udp_sent"
-	networkUDPVarTypedTask            = "typed_task"
+	networkUDPVarCasts                = "casts"
+	networkUDPVarTyped                = "typed"
 )
 
 // loadNetworkUDP returns the embedded CollectionSpec for networkUDP.
@@ -129,7 +130,8 @@ type networkUDPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkUDPVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // networkUDPObjects contains all objects after they have been loaded into the kernel.
@@ -191,7 +193,8 @@ func (m *networkUDPMaps) Close() error {
 //
 // It can be passed to loadNetworkUDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkUDPVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // networkUDPPrograms contains all programs after they have been loaded into the kernel.

@@ -34,7 +34,8 @@ const (
 	processProgAmpExit            = "amp_exit"
 	processProgAmpExitSecond      = "amp_exit_second"
 	processProgAmpFork            = "amp_fork"
-	processVarTypedTask           = "typed_task"
+	processVarCasts               = "casts"
+	processVarTyped               = "typed"
 )
 
 // loadProcess returns the embedded CollectionSpec for process.
@@ -109,7 +110,8 @@ type processMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // processObjects contains all objects after they have been loaded into the kernel.
@@ -169,7 +171,8 @@ func (m *processMaps) Close() error {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // processPrograms contains all programs after they have been loaded into the kernel.

@@ -48,7 +48,8 @@ const (
 	systemProgAmpVmWriteCall       = "amp_vm_write_call"
 	systemProgAmpVmWriteKprobe     = "amp_vm_write_kprobe"
 	systemProgAmpVmWriteKretprobe  = "amp_vm_write_kretprobe"
-	systemVarTypedTask             = "typed_task"
+	systemVarCasts                 = "casts"
+	systemVarTyped                 = "typed"
 )
 
 // loadSystem returns the embedded CollectionSpec for system.
@@ -137,7 +138,8 @@ type systemMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type systemVariableSpecs struct {
-	TypedTask *ebpf.VariableSpec `ebpf:"typed_task"`
+	Casts *ebpf.VariableSpec `ebpf:"casts"`
+	Typed *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // systemObjects contains all objects after they have been loaded into the kernel.
@@ -203,7 +205,8 @@ func (m *systemMaps) Close() error {
 //
 // It can be passed to loadSystemObjects or ebpf.CollectionSpec.LoadAndAssign.
 type systemVariables struct {
-	TypedTask *ebpf.Variable `ebpf:"typed_task"`
+	Casts *ebpf.Variable `ebpf:"casts"`
+	Typed *ebpf.Variable `ebpf:"typed"`
 }
 
 // systemPrograms contains all programs after they have been loaded into the kernel.

@@ -33,10 +33,10 @@
 
 static __always_inline int pseudo(struct super_block *sb)
 {
-	__u64 magic = BPF_CORE_READ(sb, s_magic);
+	__u64 magic = READ(sb, s_magic);
 
 	/* Descriptors that are regular files by their mode only: pidfs since 6.9 and others. */
-	if (BPF_CORE_READ(sb, s_flags) & SB_NOUSER)
+	if (READ(sb, s_flags) & SB_NOUSER)
 		return magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
 	return magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC || magic == CGROUP2_SUPER_MAGIC ||
 	       magic == CGROUP_SUPER_MAGIC || magic == DEBUGFS_MAGIC || magic == TRACEFS_MAGIC ||
@@ -46,18 +46,18 @@ static __always_inline int pseudo(struct super_block *sb)
 static __always_inline __u64 changed(struct inode *inode)
 {
 	if (bpf_core_field_exists(inode->i_ctime_sec))
-		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ULL +
-		       BPF_CORE_READ(inode, i_ctime_nsec);
+		return READ(inode, i_ctime_sec) * 1000000000ULL +
+		       READ(inode, i_ctime_nsec);
 	if (bpf_core_field_exists(((struct inode___6_6 *)inode)->__i_ctime))
-		return BPF_CORE_READ((struct inode___6_6 *)inode, __i_ctime.tv_sec) * 1000000000ULL +
-		       BPF_CORE_READ((struct inode___6_6 *)inode, __i_ctime.tv_nsec);
-	return BPF_CORE_READ((struct inode___before_6_6 *)inode, i_ctime.tv_sec) * 1000000000ULL +
-	       BPF_CORE_READ((struct inode___before_6_6 *)inode, i_ctime.tv_nsec);
+		return READ((struct inode___6_6 *)inode, __i_ctime.tv_sec) * 1000000000ULL +
+		       READ((struct inode___6_6 *)inode, __i_ctime.tv_nsec);
+	return READ((struct inode___before_6_6 *)inode, i_ctime.tv_sec) * 1000000000ULL +
+	       READ((struct inode___before_6_6 *)inode, i_ctime.tv_nsec);
 }
 
 static __always_inline int regular(struct inode *inode)
 {
-	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFREG;
+	return (READ(inode, i_mode) & S_IFMT) == S_IFREG;
 }
 
 /* Takes a room for an event of a file; inode may be NULL. */
@@ -65,6 +65,7 @@ static __always_inline struct amp_room *begin_file(enum amp_kind kind, struct in
 {
 	struct amp_room *room = begin(kind);
 	struct amp_file_record *r;
+	struct super_block *sb;
 
 	if (!room)
 		return 0;
@@ -84,13 +85,14 @@ static __always_inline struct amp_room *begin_file(enum amp_kind kind, struct in
 		r->group = ~0;
 		return room;
 	}
-	r->inode = BPF_CORE_READ(inode, i_ino);
-	r->size = BPF_CORE_READ(inode, i_size);
+	r->inode = READ(inode, i_ino);
+	r->size = READ(inode, i_size);
 	r->changed = changed(inode);
-	r->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	r->mode = BPF_CORE_READ(inode, i_mode);
-	r->owner = BPF_CORE_READ(inode, i_uid.val);
-	r->group = BPF_CORE_READ(inode, i_gid.val);
+	sb = READ(inode, i_sb);
+	r->device = READ(sb, s_dev);
+	r->mode = READ(inode, i_mode);
+	r->owner = READ(inode, i_uid.val);
+	r->group = READ(inode, i_gid.val);
 	return room;
 }
 
@@ -117,7 +119,7 @@ __attribute__((noinline)) int file_event(__u32 kind, __u64 dentry, __u64 mount, 
 	struct amp_room *room;
 	int once = kind == AMP_FILE_WRITE || kind == AMP_FILE_MAP || kind == AMP_FILE_ATTRIBUTES;
 
-	if (inode && pseudo(BPF_CORE_READ((struct inode *)inode, i_sb)))
+	if (inode && pseudo(READ((struct inode *)inode, i_sb)))
 		return 0;
 	room = begin_file(kind & 31, (struct inode *)inode);
 	if (!room)
@@ -157,28 +159,28 @@ static __always_inline void event_of(enum amp_kind kind, struct file *file)
 /* A file was opened. */
 static __always_inline void opened(struct file *file)
 {
-	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 mode = READ(file, f_mode);
 
 	/* One without a name (O_TMPFILE) comes to be when it gets one. */
-	if (mode & FMODE_CREATED && !(mode & FMODE_NOACCOUNT) && regular(BPF_CORE_READ(file, f_inode)) &&
-	    !unlinked(BPF_CORE_READ(file, f_path.dentry)))
+	if (mode & FMODE_CREATED && !(mode & FMODE_NOACCOUNT) && regular(READ(file, f_inode)) &&
+	    !unlinked(READ(file, f_path.dentry)))
 		event_of(AMP_FILE_CREATE, file);
 }
 
 /* A file is about to be closed, by the last who had it. */
 static __always_inline void closing(struct file *file)
 {
-	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 mode = READ(file, f_mode);
 
 	if (mode & FMODE_WRITE && mode & FMODE_OPENED && !(mode & FMODE_NOACCOUNT) &&
-	    regular(BPF_CORE_READ(file, f_inode)))
+	    regular(READ(file, f_inode)))
 		event_of(AMP_FILE_WRITE, file);
 }
 
 /* A file is mapped. */
 static __always_inline void mapped(struct file *file, __u64 protection)
 {
-	if (file && protection & PROT_EXEC && regular(BPF_CORE_READ(file, f_inode)))
+	if (file && protection & PROT_EXEC && regular(READ(file, f_inode)))
 		event_of(AMP_FILE_MAP, file);
 }
 

@@ -9,6 +9,7 @@
 #define AMP_PATH_H
 
 #include "loop.h"
+#include "typed.h"
 
 #define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
 
@@ -32,10 +33,16 @@ struct amp_step {
 	struct qstr name;
 };
 
-/* Reads where a path goes on above a dentry, and its name: in one go where they
- * stand side by side, as in all kernels up to now. */
-static __always_inline long read_step(struct amp_step *to, struct dentry *d)
+/* Reads where a path goes on above a dentry, and its name. If that takes calls, it is
+ * one where they stand side by side, as in all kernels up to now. */
+static __always_inline long read_step(struct amp_step *to, struct dentry *d, int may_cast)
 {
+	if (may_cast && casts) {
+		to->parent = CAST(d)->d_parent;
+		to->name.len = CAST(d)->d_name.len;
+		to->name.name = CAST(d)->d_name.name;
+		return 0;
+	}
 	if (bpf_core_field_offset(struct dentry, d_name) ==
 	    bpf_core_field_offset(struct dentry, d_parent) + sizeof(to->parent))
 		return bpf_core_read(to, sizeof(*to), &d->d_parent);
@@ -45,7 +52,7 @@ static __always_inline long read_step(struct amp_step *to, struct dentry *d)
 
 /* Puts one more name in front of the path, or goes from a mount to where it is
  * mounted; other than 0 when the path ends. */
-static __always_inline int climb(struct amp_room *room, __u32 i)
+static __always_inline int climb_by(struct amp_room *room, int may_cast)
 {
 	struct amp_walk *w = &room->walk;
 	struct dentry *d = w->dentry;
@@ -54,18 +61,18 @@ static __always_inline int climb(struct amp_room *room, __u32 i)
 	int top;
 
 	if (d == w->root && w->mount) {
-		struct mount *mount = w->mount, *below = BPF_CORE_READ(mount, mnt_parent);
+		struct mount *mount = w->mount, *below = READ_BY(may_cast, mount, mnt_parent);
 
 		if (below == mount) {
 			room->cut = 0;
 			return 1;
 		}
-		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->dentry = READ_BY(may_cast, mount, mnt_mountpoint);
 		w->mount = below;
-		w->root = BPF_CORE_READ(below, mnt.mnt_root);
+		w->root = READ_BY(may_cast, below, mnt.mnt_root);
 		return 0;
 	}
-	if (read_step(&up, d))
+	if (read_step(&up, d, may_cast))
 		return 1;
 	top = up.parent == d || !up.parent;
 	if (top && up.name.len <= ROOT_NAME) {
@@ -89,7 +96,18 @@ static __always_inline int climb(struct amp_room *room, __u32 i)
 	w->dentry = up.parent;
 	return 0;
 }
-AMP_TURN(climb)
+
+/* Without casts: kernels that have them have bpf_loop, and verifiers before 6.2 refuse
+ * what becomes of a cast in a loop ("back-edge"). */
+static __always_inline int climb(struct amp_room *room, __u32 i)
+{
+	return climb_by(room, 0);
+}
+
+static long climb_turn(__u32 i, void *room)
+{
+	return climb_by(*(struct amp_room **)room, 1);
+}
 
 /*
  * Puts the path of a dentry on a mount at the end of room->path and returns its
@@ -113,7 +131,7 @@ __attribute__((noinline)) int walk(__u64 dentry, __u64 vfsmount, __u32 slot)
 	room->at = AMP_PATH_MAX;
 	room->cut = 1;
 	if (vfsmount) {
-		w->root = BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
+		w->root = READ((struct vfsmount *)vfsmount, mnt_root);
 		if (mounts_known())
 			w->mount = mount_of((struct vfsmount *)vfsmount);
 	}
@@ -137,9 +155,9 @@ static __always_inline __u32 append_walked(struct amp_room *room)
  * root is no file.) */
 static __always_inline int unlinked(struct dentry *dentry)
 {
-	return !BPF_CORE_READ(dentry, d_hash.pprev) &&
-	       (BPF_CORE_READ(dentry, d_parent) != dentry ||
-		BPF_CORE_READ(dentry, d_name.len) > ROOT_NAME);
+	return !READ(dentry, d_hash.pprev) &&
+	       (READ(dentry, d_parent) != dentry ||
+		READ(dentry, d_name.len) > ROOT_NAME);
 }
 
 /* The same with what /proc adds to a path that is gone. */

@@ -6,15 +6,13 @@
 #ifndef AMP_TASK_H
 #define AMP_TASK_H
 
-#include "events.h"
-
-/* The loader sets it where the kernel has bpf_get_current_task_btf() (5.11), and
- * the programs are relocated with its own BTF, which the verifier goes by. */
-const volatile __u32 typed_task = 0;
+#include "typed.h"
 
 static __always_inline struct task_struct *current_task(void)
 {
-	if (typed_task)
+	if (casts)
+		return CAST((struct task_struct *)bpf_get_current_task());
+	if (typed)
 		return bpf_get_current_task_btf();
 	return (struct task_struct *)bpf_get_current_task();
 }
@@ -23,7 +21,7 @@ static __always_inline struct task_struct *current_task(void)
 #define TASK_READ(from, field)                                                 \
 	({                                                                     \
 		typeof((from)->field) _value;                                  \
-		if (typed_task)                                                \
+		if (typed)                                                     \
 			_value = (from)->field;                                \
 		else                                                           \
 			_value = BPF_CORE_READ(from, field);                   \
@@ -32,7 +30,7 @@ static __always_inline struct task_struct *current_task(void)
 
 static __always_inline void read_comm(char *to, struct task_struct *task)
 {
-	if (typed_task) {
+	if (typed) {
 		((__u64 *)to)[0] = ((__u64 *)task->comm)[0];
 		((__u64 *)to)[1] = ((__u64 *)task->comm)[1];
 	} else {

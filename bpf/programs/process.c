@@ -34,7 +34,7 @@ static __always_inline void new_executable(struct task_struct *task, struct amp_
 static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum program which)
 {
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx->args[2];
-	struct file *file = BPF_CORE_READ(bprm, file);
+	struct file *file = READ(bprm, file);
 	struct task_struct *task = current_task();
 	struct amp_executable exe;
 	struct amp_exec_record *r;
@@ -64,7 +64,7 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 	room->size = sizeof(*r);
 
 	/* The helper's length counts the NUL; what follows goes over it. */
-	filename = BPF_CORE_READ(bprm, filename);
+	filename = READ(bprm, filename);
 	path = bpf_probe_read_kernel_str(room->record + sizeof(*r), AMP_PATH_MAX, filename);
 	if (path < 1) {
 		path = 1;
@@ -74,7 +74,7 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 		r->head.flags |= AMP_PATH_TRUNCATED;
 	r->path_size = path - 1;
 	room->size += path - 1;
-	if (BPF_CORE_READ(bprm, interp) != filename)
+	if (READ(bprm, interp) != filename)
 		r->head.flags |= AMP_SCRIPT;
 
 	walk((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),

@@ -1,8 +1,16 @@
 #!/bin/sh
-# Usage: deps.sh NEED... — installs what the needs' commands come from, or without root names what is missing.
+# Usage: deps.sh NEED... — installs what the needs' commands and files come from, or without root names what is missing.
 set -eu
 
-# tools_of NEED prints a line "command package" for each command, with the names of Debian's packages.
+# has NAME: there is a command of that name, or a file if it is a path.
+has() {
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] ;;
+	esac
+}
+
+# tools_of NEED prints a line "name package" for each, with the names of Debian's packages.
 tools_of() {
 	case $1 in
 	test)
@@ -29,6 +37,7 @@ tools_of() {
 	generate)
 		echo clang-14 clang-14
 		echo llvm-strip-14 llvm-14
+		echo /usr/include/bpf/bpf_helpers.h libbpf-dev
 		;;
 	build)
 		echo go golang
@@ -44,10 +53,8 @@ tools_of() {
 missing=''
 for need in "$@"; do
 	list=$(tools_of "$need")
-	while read -r command package; do
-		if ! command -v "$command" >/dev/null && [ ! -x "/usr/sbin/$command" ]; then
-			missing="$missing $package"
-		fi
+	while read -r name package; do
+		has "$name" || missing="$missing $package"
 	done <<-END
 		$list
 	END

@@ -35,10 +35,10 @@ func (c *core) chooseSource(ctx context.Context) {
 }
 
 // set tells the open source what the policy and the exclusions ask for, where that is something new. An exclusion by executable is told
-// each time: the file may have been replaced.
+// each time: the file may have been replaced. So is what is in force already after a refusal, which may have left something else behind.
 func (c *core) set() {
 	wanted := c.wanted()
-	if wanted.Equal(c.settings) && len(wanted.Exclusions.Processes) == 0 {
+	if wanted.Equal(c.settings) && len(wanted.Exclusions.Processes) == 0 && c.setErr == nil {
 		return
 	}
 	if err := c.feed.source.Set(wanted); err != nil {

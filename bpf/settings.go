@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
@@ -72,7 +73,7 @@ func apply(s monitor.Settings) (*applied, error) {
 	}
 	for _, p := range x.Processes {
 		e, err := executableAt(p.Path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 			continue
 		}
 		if err != nil {

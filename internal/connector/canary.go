@@ -24,6 +24,7 @@ var canaryKinds = monitor.KindsOf(monitor.Exec, monitor.Exit) | monitor.FileKind
 // canaryResult is what became of a canary, and of which feed it was.
 type canaryResult struct {
 	feed    *feed
+	began   time.Time // with the reading of the monotonic clock, that the canary's UTC time does not have
 	canary  control.Canary
 	seen    monitor.Kinds
 	missing monitor.Kinds
@@ -32,8 +33,7 @@ type canaryResult struct {
 // sendCanary does one thing of each kind, in a process of its own, and waits for the events of those that are expected. It ends early, with
 // an error, when ctx does.
 func (c *core) sendCanary(ctx context.Context, f *feed, expected monitor.Kinds) (r canaryResult, err error) {
-	sent := c.Now()
-	r = canaryResult{feed: f, canary: control.Canary{Time: sent.UTC()}}
+	r = canaryResult{feed: f, began: time.Now(), canary: control.Canary{Time: c.Now().UTC()}}
 	if expected == 0 {
 		r.canary.Skipped, r.canary.Detail = true, "the exclusions leave out all that it would do"
 		return r, nil
@@ -74,7 +74,7 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 	}
 	r.judge(a, child.PID(), expected, c.ForeignPIDs)
 	if r.canary.OK {
-		r.canary.Milliseconds = float64(c.Now().Sub(r.canary.Time).Microseconds()) / 1000
+		r.canary.Milliseconds = float64(time.Since(r.began).Microseconds()) / 1000
 	}
 	return r, nil
 }

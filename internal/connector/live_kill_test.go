@@ -94,7 +94,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	for _, f := range left {
 		switch f.Name() {
-		case "pid", "sock", "faults.json", "faults.json.lock", "events.jsonl", "events.jsonl.1":
+		case "pid", "sock", "faults.json", "faults.json.new", "events.jsonl", "events.jsonl.1":
 		default:
 			t.Errorf("%s was left", f.Name())
 		}

@@ -316,7 +316,7 @@ func playProcesses(*testing.T) error {
 	if err != nil {
 		return err
 	}
-	const longest = 20 * time.Second // on a machine that is busy with other things
+	const longest = 30 * time.Second // on a machine that is busy with other things
 	started := time.Now()
 	for made := 1; made <= want; made++ {
 		if _, err := syscall.ForkExec("/nonexistent", []string{"nobody"}, &syscall.ProcAttr{}); !errors.Is(err, fs.ErrNotExist) {
@@ -336,7 +336,7 @@ func playProcesses(*testing.T) error {
 // Processes that come and go, several times as many as there are pids, leave nothing in the daemon's memory.
 func TestManyShortProcesses(t *testing.T) {
 	want := 100000
-	if testing.Short() {
+	if testing.Short() || raced() { // with the race detector the memory says nothing
 		want = 20000
 	}
 	l := startLive(t)

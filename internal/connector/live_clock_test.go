@@ -24,6 +24,11 @@ func TestClockThatJumps(t *testing.T) {
 	marks := map[string]time.Time{} // when they were made, by the machine's clock
 	l.start()
 	l.until("the first canary", func(s *control.Status) bool { return s.Canary != nil && s.Canary.OK })
+	within(t, "the watcher of files", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.change != nil
+	})
 	mark := func() {
 		now := time.Now()
 		marks[l.mark()] = now
@@ -33,7 +38,7 @@ func TestClockThatJumps(t *testing.T) {
 		t.Helper()
 		l.jump.Store(int64(jump))
 		before := l.evaluations()
-		l.change("the clock")
+		l.set(func(l *live) { l.change("the clock") })
 		within(t, "an evaluation", func() bool { return l.evaluations() > before })
 	}
 	jumps := []time.Duration{day, -day, day, 0}

@@ -28,6 +28,8 @@ const (
 // flowNetwork is where the connections go: nobody else's are in it.
 var flowNetwork = netip.MustParsePrefix("127.77.0.0/16")
 
+var errEarly = errors.New("whoever asked is gone")
+
 func init() { liveRoles["flows"] = playFlows }
 
 // playFlows opens connections, all at once open, says how many there are, and closes them when it is told to.

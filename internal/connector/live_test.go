@@ -3,7 +3,6 @@ package connector
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -43,10 +42,10 @@ type live struct {
 	canary   chan time.Time // brings the next canary forward
 	patience atomic.Int64   // with a canary that does not come; 0: the product's own
 	jump     atomic.Int64   // of the daemon's clock against time.Now
-	change   func(string)   // as the watcher of files calls it
 	uid      uint32         // of what the test executes
 
 	mu         sync.Mutex
+	change     func(string) // as the watcher of files calls it
 	policy     policy.Policy
 	exclusions policy.Exclusions
 	denied     bool                   // fault 19 is there
@@ -78,7 +77,7 @@ func newLive(t testing.TB, dir string) *live {
 		Gather: l.gather, Check: l.check, Choose: chooseBPF, Open: l.open, OpenLog: l.openLog,
 		StartChild: func(ctx context.Context, token string) (Child, error) { return startChild(ctx, self, token, dir) },
 		Watch: func(_ context.Context, changed func(string)) (func([]string), error) {
-			l.change = changed
+			l.set(func(l *live) { l.change = changed })
 			return func([]string) {}, nil
 		},
 		WatchPolicy: func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil },
@@ -414,5 +413,3 @@ func role(t testing.TB, name string, env ...string) *exec.Cmd {
 	})
 	return cmd
 }
-
-var errEarly = errors.New("whoever asked is gone")

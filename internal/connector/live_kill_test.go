@@ -57,10 +57,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		storm bool
 	}{
 		{"begun", 20 * time.Millisecond, false},
-		{"begun", 300 * time.Millisecond, false}, // among the programs
+		{"begun", 300 * time.Millisecond, false}, // among the programs, where nothing slows it down
 		{"ready", 0, false},                      // the canary is on its way
 		{"proved", 0, false},
-		{"writing", 0, true},
 		{"writing", 7 * time.Millisecond, true},
 	}
 	whole := 0 // programs of a daemon that was proved
@@ -187,7 +186,7 @@ func tornLines(t *testing.T, path string) (torn int) {
 			torn++
 		}
 	}
-	if torn > 6 {
+	if torn > 5 {
 		t.Errorf("%d lines are torn", torn)
 	}
 	return torn

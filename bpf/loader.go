@@ -19,6 +19,9 @@ type loaded struct {
 	set   hookSet
 	types *btf.Spec // layouts to relocate with; nil: the kernel's own
 	ring  uint32    // bytes
+	// second: hooks have their second programs too, as is needed where the kernel preempts a program. An administrator may turn that on
+	// later (debugfs, sched/preempt): what is left out then is counted, see misses.
+	second bool
 
 	maps     map[string]*ebpf.Map // that objects share, by name
 	programs map[string]*ebpf.Program
@@ -102,22 +105,25 @@ func (l *loaded) load(o object, hs []*hook) error {
 	}
 	var names []string
 	for _, h := range hs {
-		names = append(names, h.names()...)
+		names = append(names, l.names(h)...)
 	}
 	if l.loadPrograms(spec, names) == nil {
 		return nil
 	}
 	for _, h := range hs {
-		if e := l.loadPrograms(spec, h.names()); e != nil {
+		if e := l.loadPrograms(spec, l.names(h)); e != nil {
 			err = errors.Join(err, l.fail(h, fmt.Errorf("load eBPF program %s: %w", h.program, e)))
 		}
 	}
 	return err
 }
 
-// names are those of its programs.
-func (h *hook) names() []string {
-	if h.twice {
+// names are those of a hook's programs that are used here.
+func (l *loaded) names(h *hook) []string { return h.names(l.second) }
+
+// names are those of its programs, with the second one where it has that.
+func (h *hook) names(second bool) []string {
+	if h.twice && second {
 		return []string{h.program, h.program + "_second"}
 	}
 	return []string{h.program}
@@ -175,7 +181,7 @@ func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
 }
 
 func (l *loaded) attach(h *hook) error {
-	names := h.names()
+	names := l.names(h)
 	if h.how == toFentry || h.how == toFexit {
 		slices.Reverse(names) // a trampoline calls first what came last
 	}
@@ -210,7 +216,7 @@ func (l *loaded) detach(h *hook) error {
 	}
 	delete(l.links, h.program)
 	if h.how == toFentry || h.how == toFexit { // before 5.13 one can be attached once only
-		for _, name := range h.names() {
+		for _, name := range l.names(h) {
 			if p := l.programs[name]; p != nil {
 				err = errors.Join(err, p.Close())
 				delete(l.programs, name)

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/ringbuf"
 
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
@@ -64,6 +65,8 @@ type options struct {
 	types *btf.Spec // layouts to relocate with; the kernel's own BTF
 	ring  uint32    // bytes of the ring, a power of two and of pages; by the number of CPUs
 	hooks hookSet   // the best that the kernel lets us attach
+	// second: hooks have their second programs even where the kernel is known not to preempt the first
+	second bool
 }
 
 func open(ctx context.Context, settings monitor.Settings, o options) (*source, error) {
@@ -79,10 +82,17 @@ func open(ctx context.Context, settings monitor.Settings, o options) (*source, e
 	}
 	s := &source{name: o.name, kernel: newLoaded(o.hooks, o.types, o.ring)}
 	s.kernel.cache = cache
+	s.kernel.second = o.second || mayPreempt(host.At("/"))
 	if err := s.start(settings); err != nil {
 		return nil, errors.Join(fmt.Errorf("load eBPF programs: %w", err), s.kernel.close())
 	}
 	return s, nil
+}
+
+// mayPreempt reports whether a program may be preempted by another on its CPU, as far as is known.
+func mayPreempt(r host.Root) bool {
+	preempts := host.Preemptible(r)
+	return !preempts.Known() || preempts.Value
 }
 
 func (s *source) start(settings monitor.Settings) error {

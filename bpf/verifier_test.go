@@ -36,7 +36,7 @@ func TestVerifierCost(t *testing.T) {
 			names := map[string]bool{}
 			for _, h := range hooks {
 				if h.object == o.name && (h.sets&tracepointSet != 0 || h.sets >= best) {
-					for _, n := range h.names() {
+					for _, n := range h.names(true) {
 						names[n] = true
 					}
 				}

@@ -326,7 +326,8 @@ BEGIN(close_range)
 /*
  * The last thread ends; the descriptors are there until later. Of threads that end
  * at the same time several may find that none lives, and each of them has the
- * descriptors still: what the second tells is a duplicate. Processes that share
+ * descriptors still: what the second tells is a duplicate, which is merged if both
+ * are on one CPU and else told twice. Processes that share
  * descriptors (CLONE_FILES without CLONE_THREAD) make the references more than the
  * process has threads.
  */

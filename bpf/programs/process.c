@@ -93,23 +93,20 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 		r->head.flags |= AMP_DIRECTORY_TRUNCATED;
 	r->cwd_size = append_walked(room);
 
-	mm = TASK_READ(task, mm);
-	if (!mm) {
+	at = room->size;
+	if (at > AMP_RECORD_MAX) { /* which it is not, but the verifier does not know */
 		leave(room);
+		count(AMP_EXEC, AMP_MISSED);
 		return;
 	}
-	start = TASK_READ(mm, arg_start);
-	args = TASK_READ(mm, arg_end) - start;
+	mm = TASK_READ(task, mm);
+	start = mm ? TASK_READ(mm, arg_start) : 0;
+	args = mm ? TASK_READ(mm, arg_end) - start : 0;
 	if (args > AMP_ARGS_MAX) {
 		args = AMP_ARGS_MAX;
 		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}
-	at = room->size;
-	if (at > AMP_RECORD_MAX) {
-		leave(room);
-		return;
-	}
-	if (bpf_probe_read_user(room->record + at, args, (void *)start)) {
+	if (!mm || bpf_probe_read_user(room->record + at, args, (void *)start)) {
 		args = 0;
 		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}

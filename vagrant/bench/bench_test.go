@@ -203,3 +203,40 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestKeep(t *testing.T) {
+	figure := func(monitor string, added float64) Cost {
+		return Cost{Monitor: monitor, Coverage: "exec", Workload: "exec", Bare: 1000, Added: added}
+	}
+	earlier := Result{
+		Date: "2026-01-02", Versions: map[string]string{"kernel": "6.1.0", "auditd": "3.0.9"},
+		Costs: []Cost{figure(Own, 50), figure("auditd", 2000)},
+		Seen:  []Seen{{Own, "exec", "exec", 800, 800}, {"auditd", "exec", "exec", 800, 799}},
+	}
+	now := Result{Date: "2026-03-04", Versions: map[string]string{"kernel": "6.1.0"}, Costs: []Cost{figure(Own, 40)}, Seen: []Seen{{Own, "exec", "exec", 4000, 4000}}}
+	want := Result{
+		Date: "2026-01-02", Renewed: map[string]string{Own: "2026-03-04"}, Versions: earlier.Versions,
+		Costs: []Cost{figure(Own, 40), figure("auditd", 2000)},
+		Seen:  []Seen{{Own, "exec", "exec", 4000, 4000}, {"auditd", "exec", "exec", 800, 799}},
+	}
+	r := now
+	if err := r.Keep(earlier); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, r); d != "" {
+		t.Errorf("result (-want +got):\n%s", d)
+	}
+	if got := r.days(); got != "2026-01-02 (amp on 2026-03-04)" {
+		t.Errorf("days %q", got)
+	}
+
+	r = now
+	if err := r.Keep(Result{Date: "2026-01-02", Costs: []Cost{figure(Own, 50)}}); err != nil || r.Date != "2026-03-04" || r.Renewed != nil {
+		t.Errorf("%+v, %v, expected what was measured now alone", r, err)
+	}
+
+	earlier.Versions = map[string]string{"kernel": "6.2.0"}
+	if err := now.Keep(earlier); err == nil || !strings.Contains(err.Error(), "6.2.0") {
+		t.Errorf("with another kernel: %v", err)
+	}
+}

@@ -96,7 +96,7 @@ func (r Result) plot(c chart) []byte {
 // notes say how the chart is to be read.
 func (r Result) notes() []string {
 	return []string{
-		fmt.Sprintf("Processor time, in a guest that counts instructions; shorter is better. Measured on %s.", r.Date),
+		fmt.Sprintf("Processor time, in a guest that counts instructions; shorter is better. Measured on %s.", r.days()),
 		"In brackets: part of what the operation takes without a monitor. Beside it: what the log has of the events, where that is not all.",
 	}
 }

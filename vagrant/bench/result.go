@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,7 +16,8 @@ const maxResult = 1 << 20
 
 // Result is what was measured.
 type Result struct {
-	Date     string            `json:"date"` // of the day, as 2006-01-02
+	Date     string            `json:"date"`              // of the day, as 2006-01-02
+	Renewed  map[string]string `json:"renewed,omitempty"` // the day by monitor, for those that were measured later
 	Versions map[string]string `json:"versions"`
 	Costs    []Cost            `json:"costs"`
 	Seen     []Seen            `json:"seen"`
@@ -117,6 +119,57 @@ func spread(samples []Sample) time.Duration {
 		least, most = min(least, s.Busy), max(most, s.Busy)
 	}
 	return most - least
+}
+
+// Keep takes what was measured earlier of the monitors that this result does not have. It refuses where that was with another kernel.
+func (r *Result) Keep(earlier Result) error {
+	kept := Result{Date: earlier.Date, Renewed: map[string]string{}, Versions: map[string]string{}}
+	maps.Copy(kept.Versions, earlier.Versions)
+	maps.Copy(kept.Versions, r.Versions)
+	complete := true
+	for _, m := range Monitors {
+		from := *r
+		if !r.has(m.Name) {
+			from = earlier
+			complete = complete && !earlier.has(m.Name)
+		}
+		if day := from.day(m.Name); from.has(m.Name) && day != earlier.Date {
+			kept.Renewed[m.Name] = day
+		}
+		kept.Costs = append(kept.Costs, of(from.Costs, m.Name, func(c Cost) string { return c.Monitor })...)
+		kept.Seen = append(kept.Seen, of(from.Seen, m.Name, func(s Seen) string { return s.Monitor })...)
+	}
+	if complete {
+		return nil // none had to be kept
+	}
+	if was, is := earlier.Versions["kernel"], r.Versions["kernel"]; was != is {
+		return fmt.Errorf("measured with kernel %s, and earlier with %s: all monitors have to be measured anew", is, was)
+	}
+	*r = kept
+	return nil
+}
+
+// of are the figures of one monitor.
+func of[T any](all []T, monitor string, its func(T) string) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(f T) bool { return its(f) != monitor })
+}
+
+func (r Result) has(monitor string) bool {
+	return slices.ContainsFunc(r.Costs, func(c Cost) bool { return c.Monitor == monitor })
+}
+
+// day is when a monitor was measured.
+func (r Result) day(monitor string) string { return cmp.Or(r.Renewed[monitor], r.Date) }
+
+// days says when it was measured.
+func (r Result) days() string {
+	text := r.Date
+	for _, m := range Monitors {
+		if day := r.Renewed[m.Name]; day != "" {
+			text += fmt.Sprintf(" (%s on %s)", m.Name, day)
+		}
+	}
+	return text
 }
 
 // cost returns the figure of a monitor.

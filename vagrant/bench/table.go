@@ -40,7 +40,7 @@ func (r Result) Markdown() string {
 	for _, c := range Coverages {
 		r.table(&b, c)
 	}
-	fmt.Fprintf(&b, "Measured on %s with", r.Date)
+	fmt.Fprintf(&b, "Measured on %s with", r.days())
 	sep := " "
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(&b, "%s%s %s", sep, name, r.Versions[name])

@@ -47,7 +47,7 @@ func benchCommand(f *flags) *cobra.Command {
 	c.Flags().StringSliceVar(&b.monitors, "monitor", nil, "monitors to measure (default: all); others keep what the last run wrote")
 	c.Flags().StringVar(&b.baseline, "baseline", "docs/benchmarks.json", "file with the figures to compare with")
 	c.Flags().StringVar(&b.document, "document", "docs/benchmarks.md", "file with the tables, for --renew and --draw; charts are written beside it")
-	c.Flags().BoolVar(&b.renew, "renew", false, "write baseline and document anew in place of comparing")
+	c.Flags().BoolVar(&b.renew, "renew", false, "write baseline and document anew in place of comparing; monitors that were not measured keep their figures")
 	c.Flags().BoolVar(&b.draw, "draw", false, "measure nothing: write tables and charts anew from the baseline")
 	c.MarkFlagsMutuallyExclusive("draw", "renew")
 	c.MarkFlagsMutuallyExclusive("draw", "monitor")
@@ -168,6 +168,18 @@ func collect(dir string) (bench.Result, error) {
 	return r, nil
 }
 
+// keep takes the figures of monitors of which there is no log from the baseline, if there is one.
+func (f *benchFlags) keep(result *bench.Result) error {
+	baseline, err := bench.ReadResult(f.baseline)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return result.Keep(baseline)
+}
+
 // report writes the result, and compares with the baseline or renews it.
 func (f *benchFlags) report(result bench.Result, dir string) error {
 	if err := result.Write(filepath.Join(dir, "bench.json")); err != nil {
@@ -183,6 +195,9 @@ func (f *benchFlags) report(result bench.Result, dir string) error {
 		return err
 	}
 	if f.renew {
+		if err := f.keep(&result); err != nil {
+			return err
+		}
 		return errors.Join(result.Write(f.baseline), result.WriteInto(f.document))
 	}
 	baseline, err := bench.ReadResult(f.baseline)

@@ -133,11 +133,11 @@ func TestNeighbours(t *testing.T) {
 	for range 3 {
 		s.Neighbours()
 	}
-	if s.neighbours.looked != looked {
+	if !s.neighbours.looked.Equal(looked) {
 		t.Error("looked again at once")
 	}
 	s.neighbours.told(looked.Add(neighboursEvery), "/proc")
-	if s.neighbours.looked == looked {
+	if s.neighbours.looked.Equal(looked) {
 		t.Errorf("did not look again after %v", neighboursEvery)
 	}
 }

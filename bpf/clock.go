@@ -13,12 +13,9 @@ type wallClock struct {
 	compared uint64                    // boot time of the last comparison
 }
 
-const (
-	clockInterval = uint64(time.Second) // of the boot clock, between two comparisons
-	// clockSlack is how far the clocks may drift apart before the offset follows. Below it the offset stays as it is, so that the same
-	// start of a process gives the same time in all its events; a clock that was set is seen at once.
-	clockSlack = int64(100 * time.Millisecond)
-)
+// clockSlack is how far the clocks may drift apart before the offset follows. Below it the offset stays as it is, so that the same
+// start of a process gives the same time in all its events; a clock that was set is seen at once.
+const clockSlack = int64(100 * time.Millisecond)
 
 func readClocks() (wall, boot int64) {
 	var w, b, b2 unix.Timespec
@@ -36,9 +33,10 @@ func newWallClock(read func() (wall, boot int64)) *wallClock {
 // at gives the wall-clock time of a boot time.
 func (c *wallClock) at(boot uint64) time.Time { return time.Unix(0, int64(boot)+c.offset) }
 
-// follow compares the clocks again when an event of boot time now shows that it is time.
+// follow compares the clocks again for an event that happened since they were compared last: that is once for all that the reader finds
+// when it wakes.
 func (c *wallClock) follow(now uint64) {
-	if now < c.compared+clockInterval {
+	if now <= c.compared {
 		return
 	}
 	wall, boot := c.read()

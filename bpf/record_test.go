@@ -272,6 +272,10 @@ func TestWallClock(t *testing.T) {
 	check(11, 5011)
 	c.read = func() (int64, int64) { return 5_012*1e9 + 50e6, 12 * 1e9 } // it drifts
 	check(12, 5012)
+	c.read = func() (int64, int64) { return 1_012*1e9 + 30e6, 12*1e9 + 30e6 } // set back
+	if c.follow(12*1e9 + 20e6); c.at(12*1e9+20e6).UnixNano() != 1_012*1e9+20e6 {
+		t.Errorf("20 ms after the last look a clock that was set is not followed: %s", c.at(12*1e9+20e6))
+	}
 }
 
 func FuzzDecode(f *testing.F) {

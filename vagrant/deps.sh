@@ -22,6 +22,8 @@ tools_of() {
 		echo gpg gpg
 		echo lintian lintian
 		echo piuparts piuparts
+		echo checkmodule checkpolicy
+		echo semodule_package semodule-utils
 		;;
 	lab)
 		tools_of build

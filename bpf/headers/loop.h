@@ -12,7 +12,7 @@
 /*
  * Calls step(room, i) for i from 0 to turns - 1 until it returns other than 0.
  * Kernels without bpf_loop do not know pointers to functions either: the loader
- * takes name_turn out there (callbacks.go).
+ * takes name_turn out there (fit.go).
  */
 #define AMP_LOOP(step, room, turns)                                            \
 	do {                                                                   \

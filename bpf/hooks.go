@@ -57,6 +57,9 @@ type hook struct {
 	counted monitor.Kind
 	// twice: there is a second program, named program_second, that takes what the kernel leaves out of the first, events.h.
 	twice bool
+	// interrupted: the hook is passed in softirqs too, which interrupt a program as they interrupt all else: the second one is needed
+	// whether or not the kernel preempts its own code.
+	interrupted bool
 	// only, if set, says whether there is a use for it beside kinds.
 	only func(*applied) bool
 	// essential: without it the source does not open. Otherwise its kinds become a blind spot.

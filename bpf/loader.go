@@ -123,7 +123,7 @@ func (l *loaded) names(h *hook) []string { return h.names(l.second) }
 
 // names are those of its programs, with the second one where it has that.
 func (h *hook) names(second bool) []string {
-	if h.twice && second {
+	if h.twice && (second || h.interrupted) {
 		return []string{h.program, h.program + "_second"}
 	}
 	return []string{h.program}

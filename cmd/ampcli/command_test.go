@@ -74,7 +74,7 @@ func raised(t *testing.T, ledger string) fault.Snapshot {
 func TestStatusOfARunningDaemon(t *testing.T) {
 	c := place(t)
 	snapshot := raised(t, c.ledger)
-	c.daemon(t, control.Status{Running: true, Version: "9", PID: 7, Mode: control.Normal, Scan: control.NoScan(), Source: control.Source{Name: "ebpf"}, Faults: control.Faults(snapshot.Findings)})
+	c.daemon(t, control.Status{Running: true, Version: "9", PID: 7, Mode: control.Normal, Scan: control.Scan{State: control.ScanReady, Detail: "ready"}, Source: control.Source{Name: "ebpf"}, Faults: control.Faults(snapshot.Findings)})
 	out, code, err := c.call(t, "status")
 	for _, want := range []string{"Status:         Running (pid 7, version 9", "Mode:           Normal", "Faults:         1 Critical", "Fault IDs:      19", "ID 19 - Critical: SELinux policy missing or disabled. denied", "amp-remediate 19"} {
 		if !strings.Contains(out, want) {

@@ -20,7 +20,7 @@ const module = "github.com/ampconnector/amp/"
 var floors = map[string]int{
 	"internal/fault": 0, "internal/policy": 0,
 	"internal/host": 1, "internal/monitor": 1, "internal/control": 1,
-	"selinux": 2, "bpf": 2, "internal/degraded": 2,
+	"internal/scan": 2, "selinux": 2, "bpf": 2, "internal/degraded": 2,
 	"internal/health":     3,
 	"installer":           4,
 	"internal/connector":  5,

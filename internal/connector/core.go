@@ -88,7 +88,7 @@ func newCore(config Config) *core {
 		canaries: make(chan canaryResult), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
 	}
 	c.published.Store(&control.Status{
-		Running: true, Mode: control.NoMode, Scan: control.NoScan(), Faults: []control.Fault{},
+		Running: true, Mode: control.NoMode, Scan: control.Scan{State: control.ScanStarting, Detail: "starting"}, Faults: []control.Fault{},
 		Source: control.Source{Name: string(monitor.NoSource), Reason: "the daemon is starting"},
 	})
 	return c

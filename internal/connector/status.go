@@ -15,7 +15,7 @@ import (
 func (c *core) publish() {
 	s := &control.Status{
 		Running: true, Version: c.Version, PID: os.Getpid(), Started: c.started, Evaluated: c.evaluated,
-		Mode: c.mode(), Source: c.sourceStatus(), Canary: c.canary, Scan: control.NoScan(),
+		Mode: c.mode(), Source: c.sourceStatus(), Canary: c.canary, Scan: c.scanStatus(),
 		Ledger: control.Ledger{File: c.Ledger}, Log: control.Log{File: c.EventLog},
 		Faults: control.Faults(c.ledger.Snapshot().Findings),
 	}

@@ -96,18 +96,6 @@ type Canary struct {
 	Milliseconds float64   `json:"milliseconds,omitempty"` // from cause to arrival
 }
 
-// Scan is the state of the scan service.
-type Scan struct {
-	State  string    `json:"state"` // "absent": this version has none
-	Detail string    `json:"detail"`
-	Last   time.Time `json:"last,omitzero"`
-}
-
-// NoScan is the state of the scan service in a version that has none. That is no fault.
-func NoScan() Scan {
-	return Scan{State: "absent", Detail: "not there yet in this version"}
-}
-
 // Policy is the policy in force.
 type Policy struct {
 	File           string `json:"file,omitempty"`
@@ -168,7 +156,7 @@ func Faults(entries []fault.Entry) []Fault {
 // NotRunning is the status of a host where no daemon answers: what the ledger says, and nothing else.
 func NotRunning(s fault.Snapshot, file string, readErr error) Status {
 	status := Status{
-		Mode: NoMode, Scan: NoScan(), Faults: Faults(s.Findings), Evaluated: s.Updated, Ledger: Ledger{File: file},
+		Mode: NoMode, Scan: Scan{State: ScanUnknown, Detail: "not known: the daemon is not running"}, Faults: Faults(s.Findings), Evaluated: s.Updated, Ledger: Ledger{File: file},
 		Source: Source{Name: "none", Reason: "the daemon is not running"},
 	}
 	if readErr != nil {

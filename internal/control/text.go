@@ -114,9 +114,6 @@ func (t Text) running(s Status) string {
 }
 
 func (t Text) scan(s Scan) string {
-	if s.State == "absent" {
-		return t.word("scan absent")
-	}
 	return s.Detail
 }
 

@@ -33,7 +33,7 @@ func example() *Status {
 		Mode:   Normal,
 		Source: Source{Name: "ebpf", Reason: "the kernel offers BTF", Since: noon, Loss: NewLoss(999, 1)},
 		Canary: &Canary{Time: noon, OK: true, Detail: "exec of pid 43 arrived", Milliseconds: 12.5},
-		Scan:   NoScan(),
+		Scan:   Scan{State: ScanReady, Detail: "ready"},
 		Policy: Policy{File: "/opt/cisco/amp/etc/policy.xml", OK: true, MonitorFiles: true},
 		Ledger: Ledger{File: fault.LedgerPath},
 		Log:    Log{File: "/var/log/cisco/events.jsonl"},
@@ -53,7 +53,7 @@ func text(t *testing.T, s Status, l fault.Language, verbose bool) string {
 func TestStatusText(t *testing.T) {
 	want := `Status:         Running (pid 42, version 1.0.0, since 2025-06-01 12:00:00 UTC)
 Mode:           Normal
-Scan:           Not there yet in this version
+Scan:           ready
 Last Scan:      Never
 Policy:         /opt/cisco/amp/etc/policy.xml: file monitoring on, network monitoring off
 Source:         ebpf since 2025-06-01 12:00:00 UTC (the kernel offers BTF)

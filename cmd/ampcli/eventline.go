@@ -76,6 +76,7 @@ var what = map[monitor.Kind]func(*monitor.Event) string{
 	monitor.Credentials: func(e *monitor.Event) string {
 		return fmt.Sprintf("uid %s, before %s", uids(e.Process.UID, e.Process.EUID), uids(e.OldUID, e.OldEUID))
 	},
+	monitor.Detection: found,
 }
 
 // uids shows the effective user too where it differs.
@@ -134,6 +135,17 @@ func flow(e *monitor.Event) string {
 
 func flowEnd(e *monitor.Event) string {
 	return fmt.Sprintf("%s, sent %d bytes, received %d, in %v", flow(e), e.Flow.Sent, e.Flow.Received, e.Flow.Duration)
+}
+
+func found(e *monitor.Event) string {
+	why, then := "on demand", "left alone"
+	if e.Found.Cause != 0 {
+		why = "after " + e.Found.Cause.String()
+	}
+	if e.Found.Quarantined != "" {
+		then = "in quarantine as " + word(e.Found.Quarantined)
+	}
+	return fmt.Sprintf("%s in %s, scanned %s; %s", word(e.Name), path(&e.File), why, then)
 }
 
 func listen(e *monitor.Event) string {

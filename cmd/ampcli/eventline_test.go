@@ -46,6 +46,8 @@ func TestEventLines(t *testing.T) {
 		{monitor.Event{Kind: monitor.Trace, OtherPID: 9, Subtype: 16}, &process, `trace` + who + `/usr/lib/cc1: process 9, PTRACE_ATTACH`},
 		{monitor.Event{Kind: monitor.Trace, OtherPID: 9, Subtype: 77}, &process, `trace` + who + `/usr/lib/cc1: process 9, request 77`},
 		{monitor.Event{Kind: monitor.Credentials, OldUID: 1000, OldEUID: 1000}, &process, `credentials` + who + `/usr/lib/cc1: uid 1000 (effective 0), before 1000`},
+		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{Cause: monitor.FileWrite}}, &process, `detection` + who + `/usr/lib/cc1: Eicar in "/tmp/a b", scanned after write; left alone`},
+		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{Quarantined: "7"}}, &process, `detection` + who + `/usr/lib/cc1: Eicar in "/tmp/a b", scanned on demand; in quarantine as 7`},
 	} {
 		seen |= monitor.KindsOf(c.event.Kind)
 		e := c.event
@@ -57,7 +59,7 @@ func TestEventLines(t *testing.T) {
 			t.Errorf("%v: exit code %d, %v\n%s\nexpected\n%s", e.Kind, code, err, text, c.want)
 		}
 	}
-	if want := monitor.ProcessKinds | monitor.FileKinds | monitor.NetworkKinds; seen != want {
+	if want := monitor.ProcessKinds | monitor.FileKinds | monitor.NetworkKinds | monitor.KindsOf(monitor.Detection); seen != want {
 		t.Errorf("kinds %b were tried, expected %b", seen, want)
 	}
 }

@@ -51,9 +51,12 @@ func (c *command) showPolicy() error {
 	if c.output == "json" {
 		exclusions := p.Exclusions.All()
 		return c.json(map[string]any{
-			"file":       policy.Path,
-			"monitor":    map[string]bool{"files": p.MonitorFiles, "network": p.MonitorNetwork},
-			"limits":     map[string]int{"event_log_mib": p.Limits.EventLogMiB},
+			"file":    policy.Path,
+			"monitor": map[string]bool{"files": p.MonitorFiles, "network": p.MonitorNetwork},
+			"limits":  map[string]int{"event_log_mib": p.Limits.EventLogMiB},
+			"scan": map[string]any{
+				"enabled": p.Scan.Enabled, "memory_mib": p.Scan.MemoryMiB, "file_mib": p.Scan.FileMiB, "workers": p.Scan.Workers, "unsigned": p.Scan.Unsigned,
+			},
 			"exclusions": exclusions,
 		})
 	}
@@ -61,6 +64,7 @@ func (c *command) showPolicy() error {
 	lines := []fault.Text{
 		fault.Text{EN: "File monitoring:     %s", JA: "ファイル監視: %s"}.With(onOff[p.MonitorFiles].In(c.language)),
 		fault.Text{EN: "Network monitoring:  %s", JA: "ネットワーク監視: %s"}.With(onOff[p.MonitorNetwork].In(c.language)),
+		fault.Text{EN: "Scanning:            %s, with %s MiB at most", JA: "スキャン: %s (最大 %s MiB)"}.With(onOff[p.Scan.Enabled].In(c.language), fmt.Sprint(p.Scan.MemoryMiB)),
 		fault.Text{EN: "Event log:           %s MiB at most", JA: "イベントログ: 最大 %s MiB"}.With(fmt.Sprint(p.Limits.EventLogMiB)),
 		fault.Text{EN: "Exclusions:          %s (see ampcli exclusions list)", JA: "除外: %s 件(ampcli exclusions list を参照)"}.With(fmt.Sprint(len(p.Exclusions.All()))),
 	}

@@ -87,6 +87,16 @@ type Event struct {
 	OtherPID      uint32 // Trace: the process that is traced
 	OldUID        uint32 // Credentials: before
 	OldEUID       uint32 // Credentials: before
+	Found         Found  // Detection; Name is what was found, File where, and Process the one that did what made it be scanned
+}
+
+// Found is what is known of a detection beside its name and the file.
+type Found struct {
+	Cause       Kind   // what was done with the file; 0 where it was scanned since somebody asked for that
+	SHA256      string // of the file, in hexadecimal; "" where it could not be made
+	Engine      string // version of the engine library
+	Definitions string // version of the definitions
+	Quarantined string // id of the file in the quarantine, "" where it was left alone
 }
 
 // Clone returns a copy that stays good.
@@ -100,6 +110,7 @@ func (e *Event) Clone() Event {
 	c.Target.Path = strings.Clone(e.Target.Path)
 	c.Args = cloneStrings(e.Args)
 	c.Name = strings.Clone(e.Name)
+	c.Found = e.Found.clone()
 	return c
 }
 
@@ -124,6 +135,13 @@ func (p *Process) Clone() Process {
 		c.Ancestors[i].Exe = strings.Clone(c.Ancestors[i].Exe)
 	}
 	return c
+}
+
+func (f Found) clone() Found {
+	for _, s := range []*string{&f.SHA256, &f.Engine, &f.Definitions, &f.Quarantined} {
+		*s = strings.Clone(*s)
+	}
+	return f
 }
 
 func cloneStrings(s []string) []string {

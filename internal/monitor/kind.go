@@ -23,6 +23,7 @@ const (
 	BPFLoad                        // an eBPF program was loaded
 	Trace                          // a process took hold of another: ptrace(2)
 	Credentials                    // a running process changed its user
+	Detection                      // a file was scanned and something was found in it; no source tells it
 	kindEnd
 )
 
@@ -32,7 +33,7 @@ var kindNames = [kindEnd]string{
 	FileCreate: "create", FileWrite: "write", FileRename: "rename", FileLink: "link", FileDelete: "delete", FileAttributes: "attributes",
 	FileMap: "map", FileCopy: "copy",
 	FlowOpen: "open", FlowClose: "close", Listen: "listen",
-	ModuleLoad: "module", BPFLoad: "bpf", Trace: "trace", Credentials: "credentials",
+	ModuleLoad: "module", BPFLoad: "bpf", Trace: "trace", Credentials: "credentials", Detection: "detection",
 }
 
 // String is the kind's name.

@@ -67,6 +67,8 @@ func eventsOfAllKinds() []Event {
 		{Kind: Trace, OtherPID: 99, Subtype: 0x4206},
 		{Kind: Trace, OtherPID: 99, Subtype: 5},
 		{Kind: Credentials, OldUID: 1000, OldEUID: 1001},
+		{Kind: Detection, Name: "Eicar-Test-Signature", File: file, Found: Found{Cause: FileWrite, SHA256: "275a", Engine: "1.4.6", Definitions: "built-in"}},
+		{Kind: Detection, Name: "A\"B", File: odd, Found: Found{Quarantined: "20261128-1"}},
 	}
 	for i := range events {
 		events[i].Time, events[i].Process = at, subjectOf()
@@ -100,7 +102,7 @@ func TestAllKindsComeBack(t *testing.T) {
 			}
 		}
 	}
-	if want := ProcessKinds | FileKinds | NetworkKinds; seen != want {
+	if want := ProcessKinds | FileKinds | NetworkKinds | KindsOf(Detection); seen != want {
 		t.Errorf("kinds %b were tried, expected %b", seen, want)
 	}
 }

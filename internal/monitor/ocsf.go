@@ -19,14 +19,22 @@ const (
 	ocsfKernelActivity          = 1003
 	ocsfModuleActivity          = 1005
 	ocsfProcessActivity         = 1007
+	ocsfDetectionFinding        = 2004
 	ocsfNetworkActivity         = 4001
 
 	ocsfOther         = 99 // activity_id that activity_name explains
 	ocsfInformational = 1  // severity_id
-	ocsfMapped        = 4  // load_type_id of a module
-	ocsfRegularFile   = 1  // type_id of a file
-	ocsfInbound       = 1  // direction_id
+	ocsfHigh          = 4
+	ocsfMapped        = 4 // load_type_id of a module
+	ocsfRegularFile   = 1 // type_id of a file
+	ocsfInbound       = 1 // direction_id
 	ocsfOutbound      = 2
+	ocsfAllowed       = 1 // action_id: nothing was done about it
+	ocsfDenied        = 2
+	ocsfQuarantined   = 3 // disposition_id
+	ocsfDetected      = 15
+	ocsfSHA256        = 3 // algorithm_id of a hash
+	ocsfUnknown       = 0 // classification_ids of malware
 )
 
 // activity is how OCSF calls a kind.
@@ -55,6 +63,7 @@ var activities = [kindEnd]activity{
 	BPFLoad:        {ocsfKernelActivity, 1, ""},
 	Trace:          {ocsfProcessActivity, 3, ""},
 	Credentials:    {ocsfProcessActivity, 5, ""},
+	Detection:      {ocsfDetectionFinding, 1, ""},
 }
 
 // inject is the activity of a Trace that changes what the other process does.
@@ -93,8 +102,12 @@ func (a activity) head(hostname string) string {
 		b = appendString(append(b, `,"activity_name":`...), a.name)
 	}
 	b = appendInt(b, `,"type_uid":`, int64(a.class*100+a.id))
-	b = appendInt(b, `,"severity_id":`, ocsfInformational)
-	b = append(b, `,"metadata":{"version":"`+ocsfVersion+`","profiles":["host","container","linux/linux_users"],"product":{"name":"AMP connector","vendor_name":"ampconnector"}},"device":{"hostname":`...)
+	severity, profile := int64(ocsfInformational), ""
+	if a.class == ocsfDetectionFinding {
+		severity, profile = ocsfHigh, `,"security_control"`
+	}
+	b = appendInt(b, `,"severity_id":`, severity)
+	b = append(b, `,"metadata":{"version":"`+ocsfVersion+`","profiles":["host","container","linux/linux_users"`+profile+`],"product":{"name":"AMP connector","vendor_name":"ampconnector"}},"device":{"hostname":`...)
 	b = appendString(b, hostname)
 	return string(append(b, `,"type_id":0}`...))
 }
@@ -137,6 +150,7 @@ var bodies = [kindEnd]func(*encoder, []byte, *Event) []byte{
 	FileAttributes: (*encoder).file, FileCopy: (*encoder).file, FileMap: (*encoder).mapped,
 	FlowOpen: (*encoder).flow, FlowClose: (*encoder).flow, Listen: (*encoder).flow,
 	ModuleLoad: (*encoder).module, BPFLoad: (*encoder).bpf,
+	Detection: (*encoder).detection,
 }
 
 // acted names the process as the actor.

@@ -55,8 +55,10 @@ type line struct {
 		In  uint64 `json:"bytes_in"`
 		Out uint64 `json:"bytes_out"`
 	} `json:"traffic"`
-	Duration int64        `json:"duration"`
-	Unmapped lineUnmapped `json:"unmapped"`
+	Duration  int64          `json:"duration"`
+	Malware   []lineMalware  `json:"malware"`
+	Evidences []lineEvidence `json:"evidences"`
+	Unmapped  lineUnmapped   `json:"unmapped"`
 }
 
 type lineProcess struct {
@@ -127,6 +129,10 @@ type lineUnmapped struct {
 	BPFType         uint32   `json:"bpf_type"`
 	OldUID          uint32   `json:"old_uid"`
 	OldEUID         uint32   `json:"old_euid"`
+	Cause           string   `json:"cause"`
+	Engine          string   `json:"engine"`
+	Definitions     string   `json:"definitions"`
+	Quarantined     string   `json:"quarantined"`
 	linePath
 }
 
@@ -256,13 +262,23 @@ func (l *lineProcess) args() []string {
 	return strings.Split(l.CmdLine, " ")
 }
 
-func (l *line) record(kind Kind) (Record, error) {
-	p := &parser{}
-	field, who := "actor.process", &l.Actor.Process
+// subject is where a line of a kind has the process that did it, or that it is about.
+func (l *line) subject(kind Kind) (field string, who *lineProcess) {
 	switch kind {
 	case Exec, Exit, Credentials:
-		field, who = "process", &l.Process
+		return "process", &l.Process
+	case Detection:
+		if len(l.Evidences) > 0 {
+			return "evidences[0].actor.process", &l.Evidences[0].Actor.Process
+		}
+		return "evidences", &lineProcess{}
 	}
+	return "actor.process", &l.Actor.Process
+}
+
+func (l *line) record(kind Kind) (Record, error) {
+	p := &parser{}
+	field, who := l.subject(kind)
 	r := Record{Host: l.Device.Hostname, Event: Event{Kind: kind, Time: time.UnixMilli(l.Time), Process: p.process(field, who)}}
 	if l.Count > 1 {
 		r.Merged = l.Count - 1
@@ -278,6 +294,8 @@ func (l *line) record(kind Kind) (Record, error) {
 		r.OldUID, r.OldEUID = l.Unmapped.OldUID, l.Unmapped.OldEUID
 	case kind == ModuleLoad:
 		r.Name, r.File.Path = l.Driver.File.Name, l.Driver.File.Path
+	case kind == Detection:
+		l.detection(p, &r.Event)
 	case kind == BPFLoad:
 		r.Name, r.Subtype = l.Kernel.Name, l.Unmapped.BPFType
 	case FileKinds.Has(kind):

@@ -93,7 +93,7 @@ func (p *parser) version(root *xml.StartElement) error {
 // policy reads the content of <policy>: each of its elements at most once, in any order.
 func (p *parser) policy(start *xml.StartElement) (Policy, error) {
 	result, seen := Default(), map[string]int{}
-	err := p.content(start, []string{"monitor", "exclusions", "limits"}, func(e *xml.StartElement) (err error) {
+	err := p.content(start, []string{"monitor", "exclusions", "limits", "scan"}, func(e *xml.StartElement) (err error) {
 		name := e.Name.Local
 		if seen[name] > 0 {
 			return p.errorf("<%s> a second time; the first is on line %d", name, seen[name])
@@ -104,6 +104,8 @@ func (p *parser) policy(start *xml.StartElement) (Policy, error) {
 			return p.monitor(e, &result)
 		case "limits":
 			return p.limits(e, &result.Limits)
+		case "scan":
+			return p.scan(e, &result.Scan)
 		}
 		if _, err = p.attributes(e); err == nil {
 			result.Exclusions, err = p.exclusions(e)
@@ -148,10 +150,8 @@ func (p *parser) monitor(start *xml.StartElement, into *Policy) error {
 		return err
 	}
 	for name, to := range map[string]*bool{"files": &into.MonitorFiles, "network": &into.MonitorNetwork} {
-		if v, ok := attributes[name]; ok {
-			if *to, ok = booleans[v]; !ok {
-				return p.errorf("<monitor %s=%q>: expected true or false", name, v)
-			}
+		if err := p.boolean(start, attributes, name, to); err != nil {
+			return err
 		}
 	}
 	return p.empty(start)
@@ -163,14 +163,63 @@ func (p *parser) limits(start *xml.StartElement, into *Limits) error {
 	if err != nil {
 		return err
 	}
-	if v, ok := attributes["event-log"]; ok {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < MinEventLogMiB || n > MaxEventLogMiB {
-			return p.errorf("<limits event-log=%q>: expected a number of MiB from %d to %d", v, MinEventLogMiB, MaxEventLogMiB)
-		}
-		into.EventLogMiB = n
+	if err := p.number(start, attributes, "event-log", "MiB", MinEventLogMiB, MaxEventLogMiB, &into.EventLogMiB); err != nil {
+		return err
 	}
 	return p.empty(start)
+}
+
+// scan reads <scan enabled="…" memory="…" file-size="…" workers="…" unsigned="…"/>. What is not named keeps its default.
+func (p *parser) scan(start *xml.StartElement, into *Scan) error {
+	attributes, err := p.attributes(start, "enabled", "memory", "file-size", "workers", "unsigned")
+	if err != nil {
+		return err
+	}
+	for name, to := range map[string]*bool{"enabled": &into.Enabled, "unsigned": &into.Unsigned} {
+		if err := p.boolean(start, attributes, name, to); err != nil {
+			return err
+		}
+	}
+	for _, n := range []struct {
+		name, of string
+		min, max int
+		to       *int
+	}{
+		{"memory", "MiB", MinScanMemoryMiB, MaxScanMemoryMiB, &into.MemoryMiB},
+		{"file-size", "MiB", MinScanFileMiB, MaxScanFileMiB, &into.FileMiB},
+		{"workers", "scans", MinScanWorkers, MaxScanWorkers, &into.Workers},
+	} {
+		if err := p.number(start, attributes, n.name, n.of, n.min, n.max, n.to); err != nil {
+			return err
+		}
+	}
+	return p.empty(start)
+}
+
+// number reads an attribute, if it is there.
+func (p *parser) number(e *xml.StartElement, attributes map[string]string, name, of string, min, max int, to *int) error {
+	v, ok := attributes[name]
+	if !ok {
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < min || n > max {
+		return p.errorf("<%s %s=%q>: expected a number of %s from %d to %d", e.Name.Local, name, v, of, min, max)
+	}
+	*to = n
+	return nil
+}
+
+// boolean reads an attribute, if it is there.
+func (p *parser) boolean(e *xml.StartElement, attributes map[string]string, name string, to *bool) error {
+	v, ok := attributes[name]
+	if !ok {
+		return nil
+	}
+	if *to, ok = booleans[v]; !ok {
+		return p.errorf("<%s %s=%q>: expected true or false", e.Name.Local, name, v)
+	}
+	return nil
 }
 
 // exclusionAttribute is the attribute with the value of an exclusion, by element.

@@ -67,7 +67,7 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 			return
 		}
 		info.Depends = []string{"passwd"}
-		info.Recommends = append(info.Recommends, "logrotate")
+		info.Recommends = append(info.Recommends, "logrotate", "libclamav12 | libclamav11 | libclamav9")
 		// All three on one name: the Debian Policy's way (7.6.2) to replace a whole package in one apt transaction.
 		info.Provides = []string{"amp-remediate (= " + version + ")"}
 		info.Replaces = []string{"amp-remediate"}
@@ -78,7 +78,8 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 	if !s.service {
 		return
 	}
-	info.Recommends = append(info.Recommends, "logrotate")
+	// The scan engine's library is called one way by Fedora and EPEL, the other by SUSE.
+	info.Recommends = append(info.Recommends, "logrotate", "clamav-lib", "libclamav12")
 	info.Depends = []string{"/bin/sh", "/usr/sbin/groupadd", "/usr/sbin/useradd"}
 	info.Provides = []string{"amp-remediate = " + version}
 	info.Replaces = []string{"amp-remediate < " + version}

@@ -26,10 +26,11 @@ const patience = 10 * time.Second
 
 // command is the command line, with what it reads.
 type command struct {
-	socket, ledger, events string
-	rootDir                string // directory that stands for /, "" for the running host
-	out                    io.Writer
-	getenv                 func(string) string
+	socket, ledger     string
+	events, detections string // logs
+	rootDir            string // directory that stands for /, "" for the running host
+	out                io.Writer
+	getenv             func(string) string
 
 	output string
 	lang   string
@@ -47,7 +48,9 @@ var (
 // exitCode is the exit status for an error.
 func exitCode(err error) int {
 	switch {
-	case errors.Is(err, errUsage), errors.Is(err, errUnusable):
+	case errors.Is(err, errFound):
+		return 1 // whatever else there was
+	case errors.Is(err, errUsage), errors.Is(err, errUnusable), errors.Is(err, errPartial):
 		return 2
 	case errors.Is(err, fs.ErrPermission):
 		return 4
@@ -57,7 +60,7 @@ func exitCode(err error) int {
 
 // silent errors have been told already.
 func (c *command) silent(err error) bool {
-	return errors.Is(err, errNotRunning) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, errNotRunning) || errors.Is(err, errFound) || errors.Is(err, errPartial) || errors.Is(err, syscall.EPIPE)
 }
 
 // usage marks errors of the command line, which cobra makes, by what it had not begun to do.
@@ -86,7 +89,7 @@ func (c *command) root(began *bool) *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
-	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.exclusions(), c.policy(), c.versionCommand())
+	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.versionCommand())
 	offer(root)
 	return root
 }

@@ -28,7 +28,7 @@ func (c *command) eventsCommand() *cobra.Command {
 			if follow {
 				return monitor.Follow(r.Context(), c.events, false, c.printEvent)
 			}
-			return c.printLast(last)
+			return c.printLast(c.events, last)
 		},
 	}
 	e.Flags().BoolVarP(&follow, "follow", "f", false, "show events as they come")
@@ -45,8 +45,8 @@ func (c *command) printEvent(line []byte) error {
 	return err
 }
 
-// printLast shows the last n events of the log, or all. Only n lines are kept in memory.
-func (c *command) printLast(n int) error {
+// printLast shows the last n events of a log, or all. Only n lines are kept in memory.
+func (c *command) printLast(log string, n int) error {
 	if n < 0 {
 		return fmt.Errorf("%w: --lines %d: expected 0 or more", errUsage, n)
 	}
@@ -54,11 +54,11 @@ func (c *command) printLast(n int) error {
 	direct := *c
 	direct.out = out
 	if n == 0 {
-		return errors.Join(missing(monitor.ReadLog(c.events, direct.printEvent)), out.Flush())
+		return errors.Join(missing(monitor.ReadLog(log, direct.printEvent)), out.Flush())
 	}
 	var kept [][]byte // a ring
 	seen := 0
-	err := monitor.ReadLog(c.events, func(line []byte) error {
+	err := monitor.ReadLog(log, func(line []byte) error {
 		if len(kept) < n {
 			kept = append(kept, bytes.Clone(line))
 		} else {

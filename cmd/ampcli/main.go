@@ -19,7 +19,7 @@ var version = "devel"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	c := command{
-		socket: control.Socket, ledger: fault.LedgerPath, events: monitor.LogPath,
+		socket: control.Socket, ledger: fault.LedgerPath, events: monitor.LogPath, detections: monitor.DetectionLogPath,
 		out: os.Stdout, getenv: os.Getenv,
 	}
 	err := c.execute(ctx, os.Args[1:])

@@ -51,8 +51,19 @@ func exchange(conn net.Conn, req Request) (Answer, error) {
 	if a.Code != "" {
 		return a, fmt.Errorf("%w: %s", codes[a.Code], a.Error)
 	}
-	if missing := req.Verb == ReadTop && a.Top == nil || req.Verb != ReadTop && a.Status == nil; missing {
+	if !a.has(req.Verb) {
 		return Answer{}, fmt.Errorf("%s: answer: it has nothing of what %s asks for", conn.RemoteAddr(), req.Verb)
 	}
 	return a, nil
+}
+
+// has reports whether the answer holds what a verb asks for.
+func (a *Answer) has(v Verb) bool {
+	switch v {
+	case ReadTop:
+		return a.Top != nil
+	case StartScan, FollowScan, StopScan:
+		return a.Scan != nil
+	}
+	return a.Status != nil
 }

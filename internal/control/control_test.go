@@ -48,13 +48,29 @@ func echo(_ context.Context, req Request) Answer {
 	if req.Verb == ReadTop {
 		return Answer{Top: &Top{Source: string(req.Verb), Private: !req.Root}}
 	}
+	if req.Scan != nil {
+		return Answer{Scan: &ScanRun{Current: string(req.Verb)}}
+	}
 	return Answer{Status: &Status{Running: true, Version: string(req.Verb)}}
 }
 
 func TestAskAndAnswer(t *testing.T) {
 	socket := serve(t, &Server{Handle: echo})
 	for verb := range verbs {
-		a, err := Ask(t.Context(), socket, Request{Verb: verb})
+		req := Request{Verb: verb}
+		switch verb {
+		case StartScan:
+			req.Scan = &ScanRequest{Paths: []string{"/"}}
+		case FollowScan, StopScan:
+			req.Scan = &ScanRequest{ID: 7}
+		}
+		a, err := Ask(t.Context(), socket, req)
+		if req.Scan != nil && os.Geteuid() == 0 {
+			if err != nil || a.Scan.Current != string(verb) {
+				t.Errorf("%s: %+v, %v", verb, a, err)
+			}
+			continue
+		}
 		if verb == ReadTop {
 			if err != nil || a.Top.Source != string(verb) || a.Top.Private != (os.Geteuid() != 0) {
 				t.Errorf("%s: %+v, %v", verb, a.Top, err)
@@ -131,6 +147,10 @@ func TestBadRequests(t *testing.T) {
 	for _, line := range []string{
 		"\n", "status\n", "{}\n", `{"verb":"shutdown"}` + "\n", `{"verb":"status","path":"/etc/shadow"}` + "\n",
 		`{"verb":"status"} {"verb":"status"}` + "\n", `{"verb":` + strings.Repeat("\"a", MaxRequest) + "\n", "\x00\xff\n",
+		`{"verb":"scan"}` + "\n", `{"verb":"scan","scan":{}}` + "\n", `{"verb":"scan","scan":{"paths":["a"]}}` + "\n", `{"verb":"scan","scan":{"paths":["/a"],"id":1}}` + "\n",
+		`{"verb":"scan-progress","scan":{}}` + "\n", `{"verb":"scan-stop","scan":{"id":1,"paths":["/"]}}` + "\n", `{"verb":"scan-progress","scan":{"id":1,"after":-1}}` + "\n",
+		`{"verb":"scan","scan":{"paths":["/\u0000"]}}` + "\n", `{"verb":"scan","scan":{"paths":["/` + strings.Repeat("x", MaxScanPath) + `"]}}` + "\n",
+		`{"verb":"scan","scan":{"paths":["/"` + strings.Repeat(`,"/"`, MaxScanPaths) + `]}}` + "\n",
 	} {
 		if a := raw(t, socket, line); a.Code != BadRequest || a.Error == "" {
 			t.Errorf("%.40q: %+v, expected %s", line, a, BadRequest)
@@ -198,8 +218,8 @@ func TestAskAsOther(t *testing.T) {
 	if _, err := Ask(t.Context(), socket, Request{Verb: ReadStatus}); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	for _, verb := range []Verb{Evaluate, Reload} {
-		if _, err := Ask(t.Context(), socket, Request{Verb: verb}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
+	for verb, what := range map[Verb]*ScanRequest{Evaluate: nil, Reload: nil, StartScan: {Paths: []string{"/"}}, FollowScan: {ID: 1}, StopScan: {ID: 1}} {
+		if _, err := Ask(t.Context(), socket, Request{Verb: verb, Scan: what}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
 			t.Errorf("%s: %v, expected ErrDenied that names the uid", verb, err)
 		}
 	}
@@ -264,6 +284,22 @@ func TestAnswerThatIsTooLongGoesWithoutEvidence(t *testing.T) {
 	}
 }
 
+// Of many findings an answer has as many as it has room for.
+func TestAnswerThatIsTooLongGoesWithFewerFindings(t *testing.T) {
+	run := ScanRun{ID: 1}
+	for range MaxScanFindings {
+		run.Findings = append(run.Findings, ScanFinding{Path: "/" + strings.Repeat("\x01", MaxScanPath-1), Name: "x"})
+	}
+	line, err := encodeAnswer(Answer{Scan: &run})
+	if err != nil || len(line) > MaxAnswer {
+		t.Fatalf("%d bytes, %v", len(line), err)
+	}
+	a, err := decodeAnswer(line[:len(line)-1])
+	if n := len(a.Scan.Findings); err != nil || n == 0 || n >= MaxScanFindings {
+		t.Errorf("%d findings, %v", n, err)
+	}
+}
+
 func TestReadLine(t *testing.T) {
 	for _, c := range []struct{ in, want, err string }{
 		{"a\nb", "a", ""}, {"a", "a", ""}, {"\n", "", ""}, {"", "", "unexpected EOF"}, {"12345678", "", "longer than 8"}, {"1234567\n", "1234567", ""},
@@ -285,7 +321,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add([]byte("\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		req, err := decodeRequest(b)
-		if _, ok := verbs[req.Verb]; (err == nil) != ok {
+		if _, ok := verbs[req.Verb]; err == nil && !ok {
 			t.Errorf("%q: %+v, %v", b, req, err)
 		}
 	})

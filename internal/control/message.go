@@ -16,7 +16,7 @@ const Socket = "/run/cisco-amp/control.sock"
 
 // Bounds of one message, in bytes, the newline that ends it included.
 const (
-	MaxRequest = 4 << 10
+	MaxRequest = 512 << 10 // MaxScanPaths paths, whose bytes JSON may write as six each
 	MaxAnswer  = 256 << 10
 )
 
@@ -24,10 +24,13 @@ const (
 type Verb string
 
 const (
-	ReadStatus Verb = "status"   // what the daemon knows; evaluates nothing
-	Evaluate   Verb = "evaluate" // read the facts again, judge them, choose the source again; the answer comes when that is done
-	ReadTop    Verb = "top"      // who makes the events; files and peers for root only
-	Reload     Verb = "reload"   // open the logs anew, read the policy again, then as evaluate
+	ReadStatus Verb = "status"        // what the daemon knows; evaluates nothing
+	Evaluate   Verb = "evaluate"      // read the facts again, judge them, choose the source again; the answer comes when that is done
+	ReadTop    Verb = "top"           // who makes the events; files and peers for root only
+	StartScan  Verb = "scan"          // scan paths; the answer comes at once
+	FollowScan Verb = "scan-progress" // how far it has come
+	StopScan   Verb = "scan-stop"     // end it
+	Reload     Verb = "reload"        // open the logs anew, read the policy again, then as evaluate
 )
 
 // verbs says who may ask what.
@@ -36,12 +39,16 @@ var verbs = map[Verb]struct{ rootOnly bool }{
 	ReadTop:    {rootOnly: false},
 	Evaluate:   {rootOnly: true},
 	Reload:     {rootOnly: true},
+	StartScan:  {rootOnly: true}, // the daemon may read what the asking user may not
+	FollowScan: {rootOnly: true},
+	StopScan:   {rootOnly: true},
 }
 
 // Request is one line of JSON.
 type Request struct {
-	Verb Verb `json:"verb"`
-	Root bool `json:"-"` // root asks, as the kernel says
+	Verb Verb         `json:"verb"`
+	Scan *ScanRequest `json:"scan,omitempty"` // of StartScan, FollowScan and StopScan
+	Root bool         `json:"-"`              // root asks, as the kernel says
 }
 
 // Code tells programs why a request was not answered with a status.
@@ -51,15 +58,17 @@ const (
 	Denied     Code = "denied"      // the asking user may not ask this
 	BadRequest Code = "bad-request" // not one line of JSON with a verb that the daemon knows
 	Busy       Code = "busy"        // too many programs are asking at once
+	NoScan     Code = "no-scan"     // there is no scan of that id, or not any more
 	Incomplete Code = "incomplete"  // the request was carried out in part; Status is what came of it
 )
 
 // Answer is one line of JSON.
 type Answer struct {
-	Code   Code    `json:"code,omitempty"`  // empty: the request was carried out
-	Error  string  `json:"error,omitempty"` // for a person, in English, when Code is not empty
-	Status *Status `json:"status,omitempty"`
-	Top    *Top    `json:"top,omitempty"` // of ReadTop, and then there is no status
+	Code   Code     `json:"code,omitempty"`  // empty: the request was carried out
+	Error  string   `json:"error,omitempty"` // for a person, in English, when Code is not empty
+	Status *Status  `json:"status,omitempty"`
+	Top    *Top     `json:"top,omitempty"`  // of ReadTop, and then there is no status
+	Scan   *ScanRun `json:"scan,omitempty"` // of StartScan, FollowScan and StopScan, likewise
 }
 
 // Errors of Ask, by the code of the answer.
@@ -70,7 +79,7 @@ var (
 	ErrIncomplete = errors.New("the daemon carried this out only in part")
 )
 
-var codes = map[Code]error{Denied: ErrDenied, BadRequest: ErrBadRequest, Busy: ErrBusy, Incomplete: ErrIncomplete}
+var codes = map[Code]error{Denied: ErrDenied, BadRequest: ErrBadRequest, Busy: ErrBusy, Incomplete: ErrIncomplete, NoScan: ErrNoScan}
 
 // decodeRequest reads a request from the bytes of its line, without the newline.
 func decodeRequest(line []byte) (Request, error) {
@@ -84,7 +93,13 @@ func decodeRequest(line []byte) (Request, error) {
 		return Request{}, errors.New("expected the end of the line after the request")
 	}
 	if _, ok := verbs[r.Verb]; !ok {
-		return Request{}, fmt.Errorf("verb %.40q: expected status, top, evaluate or reload", r.Verb)
+		return Request{}, fmt.Errorf("verb %.40q: expected status, top, evaluate, reload, scan, scan-progress or scan-stop", r.Verb)
+	}
+	switch r.Verb {
+	case StartScan, FollowScan, StopScan:
+		if err := r.Scan.check(r.Verb); err != nil {
+			return Request{}, err
+		}
 	}
 	return r, nil
 }
@@ -95,7 +110,7 @@ func decodeAnswer(line []byte) (Answer, error) {
 	if err := json.Unmarshal(line, &a); err != nil {
 		return Answer{}, err
 	}
-	if a.Code == "" && a.Status == nil && a.Top == nil {
+	if a.Code == "" && a.Status == nil && a.Top == nil && a.Scan == nil {
 		return Answer{}, errors.New("neither what was asked for nor an error")
 	}
 	if _, ok := codes[a.Code]; a.Code != "" && !ok {

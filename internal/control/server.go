@@ -136,6 +136,14 @@ func encodeAnswer(a Answer) ([]byte, error) {
 			return nil, err
 		}
 	}
+	for len(line) >= MaxAnswer && a.Scan != nil && len(a.Scan.Findings) > 1 {
+		shorter := *a.Scan
+		shorter.Findings = shorter.Findings[:len(shorter.Findings)/2] // the next answer has the others
+		a.Scan = &shorter
+		if line, err = json.Marshal(a); err != nil {
+			return nil, err
+		}
+	}
 	if len(line) >= MaxAnswer {
 		return json.Marshal(Answer{Code: Incomplete, Error: fmt.Sprintf("the answer has %d bytes, more than a message may have", len(line))})
 	}

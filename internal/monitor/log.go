@@ -17,6 +17,12 @@ import (
 // LogPath is where the daemon keeps the event log.
 const LogPath = "/var/log/cisco/events.jsonl"
 
+// Detections are kept in a log of their own too, in bytes with its rotated part: the event log of a busy host is rotated within hours.
+const (
+	DetectionLogPath = "/var/log/cisco/detections.jsonl"
+	DetectionLogCap  = 16 << 20
+)
+
 const (
 	logMode    = 0o640
 	logBuffer  = 192 << 10              // bytes that wait at most before they are written

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+)
+
+// scanPeriod is how often the daemon is asked how far it is.
+const scanPeriod = 200 * time.Millisecond
+
+const scanHelp = `Let the daemon scan files, and folders with all below them, through its scan service. Symbolic
+links are not followed, and other file systems only with --cross-file-systems. A file that did not
+change since it was scanned last is not scanned again. Root only, since the daemon may read what
+others may not.
+
+Exit codes: 0 nothing was found; 1 something was found; 2 some files could not be scanned, or the
+scan did not end; 4 only root may do this.`
+
+// Errors that are told by the exit status of a scan.
+var (
+	errFound   = errors.New("something was found")
+	errPartial = errors.New("not all could be scanned")
+)
+
+func (c *command) scan() *cobra.Command {
+	var cross bool
+	s := &cobra.Command{
+		Use: "scan PATH…", Short: "Scan files and folders (root only)", Long: scanHelp, Args: cobra.MinimumNArgs(1),
+		RunE: func(r *cobra.Command, args []string) error { return c.scanPaths(r.Context(), args, cross) },
+	}
+	s.Flags().BoolVar(&cross, "cross-file-systems", false, "scan what is mounted below the folders too")
+	return s
+}
+
+// scanPaths begins a scan and follows it to its end.
+func (c *command) scanPaths(ctx context.Context, args []string, cross bool) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("to scan files: %w", fs.ErrPermission)
+	}
+	paths, err := absolute(args)
+	if err != nil {
+		return err
+	}
+	run, err := c.askScan(ctx, control.StartScan, control.ScanRequest{Paths: paths, CrossFileSystems: cross})
+	if err != nil {
+		return err
+	}
+	run, err = c.followScan(ctx, run)
+	return errors.Join(err, c.summary(run), outcome(run))
+}
+
+// absolute makes the paths independent of this process's directory. What is not there is said before anything is begun.
+func absolute(args []string) ([]string, error) {
+	paths := make([]string, len(args))
+	for i, a := range args {
+		p, err := filepath.Abs(a)
+		if err == nil {
+			_, err = os.Lstat(p)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		paths[i] = p
+	}
+	return paths, nil
+}
+
+func (c *command) askScan(ctx context.Context, verb control.Verb, r control.ScanRequest) (control.ScanRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	a, err := control.Ask(ctx, c.socket, control.Request{Verb: verb, Scan: &r})
+	if err != nil {
+		return control.ScanRun{}, err
+	}
+	return *a.Scan, nil
+}
+
+// followScan shows what is found while the scan goes on. If ctx ends, the scan is ended too.
+func (c *command) followScan(ctx context.Context, run control.ScanRun) (control.ScanRun, error) {
+	bar := c.progressBar()
+	defer bar.Finish()
+	found := []control.ScanFinding{}
+	for {
+		for _, f := range run.Findings {
+			if err := c.finding(bar, f); err != nil {
+				return run, err
+			}
+		}
+		found = append(found, run.Findings...)
+		bar.Describe(progressLine(run))
+		_ = bar.Set64(int64(run.Files))
+		if run.Done && len(run.Findings) == 0 {
+			run.Findings = found
+			return run, nil
+		}
+		if !run.Done {
+			select {
+			case <-ctx.Done():
+				return c.stopScan(run, found)
+			case <-time.After(scanPeriod):
+			}
+		}
+		next, err := c.askScan(ctx, control.FollowScan, control.ScanRequest{ID: run.ID, After: len(found)})
+		if ctx.Err() != nil {
+			return c.stopScan(run, found)
+		}
+		if err != nil {
+			run.Findings = found
+			return run, err
+		}
+		run = next
+	}
+}
+
+// stopScan ends a scan that the user interrupted.
+func (c *command) stopScan(run control.ScanRun, found []control.ScanFinding) (control.ScanRun, error) {
+	last, err := c.askScan(context.Background(), control.StopScan, control.ScanRequest{ID: run.ID, After: len(found)})
+	if err != nil {
+		last = run
+	}
+	last.Findings = found
+	return last, errors.Join(err, fmt.Errorf("%w: interrupted", errPartial))
+}
+
+// progressBar is drawn on a terminal only.
+func (c *command) progressBar() *progressbar.ProgressBar {
+	w := io.Discard
+	if c.output == "text" && term.IsTerminal(int(os.Stderr.Fd())) {
+		w = io.Writer(os.Stderr)
+	}
+	return progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("files"), progressbar.OptionThrottle(scanPeriod), progressbar.OptionClearOnFinish())
+}
+
+func progressLine(run control.ScanRun) string {
+	const widest = 48
+	current := []rune(unescaped(run.Current))
+	if len(current) > widest {
+		current = append([]rune("…"), current[len(current)-widest+1:]...)
+	}
+	return fmt.Sprintf("%-*s", widest, string(current))
+}
+
+// finding shows one file, as clamscan(1) does.
+func (c *command) finding(bar *progressbar.ProgressBar, f control.ScanFinding) error {
+	if c.output == "json" {
+		return nil
+	}
+	_ = bar.Clear()
+	text := fmt.Sprintf("%s: %s FOUND\n", word(f.Path), word(f.Name))
+	if f.Error != "" {
+		text = fmt.Sprintf("%s: %s ERROR\n", word(f.Path), unescaped(f.Error))
+	}
+	_, err := io.WriteString(c.out, text)
+	return err
+}
+
+func (c *command) summary(run control.ScanRun) error {
+	if c.output == "json" {
+		return c.json(run)
+	}
+	took := max(run.Took, time.Millisecond)
+	if run.Error != "" {
+		if err := c.say(fault.Text{EN: "The scan ended before its end: %s", JA: "スキャンが途中で終了しました: %s"}.With(unescaped(run.Error))); err != nil {
+			return err
+		}
+	}
+	return c.say(fault.Text{
+		EN: "Scanned %d files in %d folders (%.1f MiB, %d unchanged since they were scanned before) in %v: %d found, %d could not be scanned, %d skipped.",
+		JA: "%d 個のファイル、%d 個のフォルダーをスキャンしました (%.1f MiB、前回から変更なし %d 個、所要時間 %v): 検出 %d 件、スキャン不可 %d 件、スキップ %d 件。",
+	}.With(run.Files, run.Folders, float64(run.Bytes)/(1<<20), run.Known, took.Round(time.Millisecond), run.Found, run.Failures, run.Skipped))
+}
+
+func outcome(run control.ScanRun) error {
+	switch {
+	case run.Found > 0:
+		return errFound
+	case run.Failures > 0 || run.Error != "":
+		return errPartial
+	}
+	return nil
+}

@@ -35,15 +35,18 @@ type Config struct {
 	Ledger   string
 	EventLog string
 
-	Log    *slog.Logger
-	Reload <-chan struct{} // asks for a reload, as SIGHUP does
-	Reopen func() error    // opens the daemon's own log anew, when a reload is asked for; may be nil
+	DetectionLog string
+	Log          *slog.Logger
+	Reload       <-chan struct{} // asks for a reload, as SIGHUP does
+	Reopen       func() error    // opens the daemon's own log anew, when a reload is asked for; may be nil
 
 	Gather  func(context.Context) *health.Facts
 	Check   func(*health.Facts) []fault.Finding
 	Choose  func(*health.Facts) monitor.Choice
 	Open    func(context.Context, monitor.SourceName, monitor.Settings) (monitor.Source, error)
 	OpenLog func(path string, cap int64) (EventLog, error)
+	// OpenScanner makes what scans files. It begins with the first settings that it is given.
+	OpenScanner func(ScanSurroundings) Scanner
 	// StartChild executes the canary's process, with token in its arguments; as ActAsCanary.
 	StartChild func(ctx context.Context, token string) (Child, error)
 
@@ -97,7 +100,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) withDefaultPaths() Config {
 	for field, value := range map[*string]string{
-		&c.PIDFile: PIDFile, &c.Socket: control.Socket, &c.Ledger: fault.LedgerPath, &c.EventLog: monitor.LogPath, &c.Executable: "/proc/self/exe",
+		&c.PIDFile: PIDFile, &c.Socket: control.Socket, &c.Ledger: fault.LedgerPath, &c.EventLog: monitor.LogPath, &c.DetectionLog: monitor.DetectionLogPath, &c.Executable: "/proc/self/exe",
 	} {
 		if *field == "" {
 			*field = value

@@ -36,11 +36,17 @@ type core struct {
 	sink    *sink
 	top     *top
 
+	scanner    Scanner
+	detections *sink // the log of them beside the event log
+	scanning   ScanSettings
+
 	facts     *health.Facts
 	force     inForce
 	evaluated time.Time
 	ledgerErr error
 	logErr    error
+
+	detectionLogErr error
 
 	choice    monitor.Choice
 	feed      *feed
@@ -84,9 +90,10 @@ type request struct {
 
 func newCore(config Config) *core {
 	c := &core{
-		Config: config, started: config.Now().UTC(), sink: &sink{}, top: newTop(), overload: monitor.NewOverload(monitor.DefaultOverloadLimits),
+		Config: config, started: config.Now().UTC(), sink: &sink{}, detections: &sink{}, top: newTop(), overload: monitor.NewOverload(monitor.DefaultOverloadLimits),
 		canaries: make(chan canaryResult), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
 	}
+	c.scanner = c.OpenScanner(ScanSurroundings{Found: c.detected, Changed: func() { c.note("scan service") }})
 	c.published.Store(&control.Status{
 		Running: true, Mode: control.NoMode, Scan: control.Scan{State: control.ScanStarting, Detail: "starting"}, Faults: []control.Fault{},
 		Source: control.Source{Name: string(monitor.NoSource), Reason: "the daemon is starting"},
@@ -202,8 +209,10 @@ func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Find
 	c.force.settle(facts)
 	c.facts = facts
 	c.openLog()
+	c.applyScan()
 	c.chooseSource(ctx) // first: how that went is judged too
 	facts.Monitoring = host.Read(c.monitoring(), "the daemon itself")
+	facts.Scanning = host.Read(c.scanner.State(), "the daemon itself")
 	c.evaluated = c.Now().UTC()
 	changes, err := record(c.evaluated, c.Check(c.facts))
 	c.tell(changes, err)
@@ -236,6 +245,11 @@ func (c *core) openLog() {
 		c.Log.Error("the event log cannot be opened; events are seen and not kept", "error", err)
 	}
 	c.logErr = err
+	err = c.detections.open(monitor.DetectionLogCap, func() (EventLog, error) { return c.OpenLog(c.DetectionLog, monitor.DetectionLogCap) })
+	if err != nil && c.detectionLogErr == nil {
+		c.Log.Error("the log of detections cannot be opened; they are kept in the event log only", "error", err)
+	}
+	c.detectionLogErr = err
 }
 
 // reload opens the daemon's log anew and evaluates, the policy included.
@@ -252,9 +266,10 @@ func (c *core) reload(ctx context.Context) {
 
 // serve carries out a request of the control socket.
 func (c *core) serve(ctx context.Context, r request) {
-	if r.verb == control.Reload {
+	switch r.verb {
+	case control.Reload:
 		c.reload(ctx)
-	} else {
+	default:
 		c.evaluate(ctx, c.ledger.Settle)
 	}
 	if c.inFlight {
@@ -277,8 +292,13 @@ func (c *core) close() {
 	c.closeFeed()
 	c.answer()
 	c.sending.Wait()
-	if err := c.sink.close(); err != nil {
-		c.Log.Error("close the event log", "error", err)
+	if err := c.scanner.Close(); err != nil {
+		c.Log.Error("close the scanner", "error", err)
+	}
+	for _, s := range []*sink{c.sink, c.detections} {
+		if err := s.close(); err != nil {
+			c.Log.Error("close an event log", "error", err)
+		}
 	}
 }
 

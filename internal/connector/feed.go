@@ -15,6 +15,7 @@ type feed struct {
 	since  time.Time
 	sink   *sink
 	top    *top
+	scan   Scanner
 	ctx    context.Context // ends when the feed is closed
 	stop   context.CancelFunc
 	ended  chan error // the result of the source's Run, once
@@ -25,9 +26,9 @@ type feed struct {
 // errEnded says that a source stopped without being asked to.
 var errEnded = errors.New("the source ended by itself")
 
-func startFeed(ctx context.Context, source monitor.Source, since time.Time, sink *sink, top *top) *feed {
+func startFeed(ctx context.Context, source monitor.Source, since time.Time, sink *sink, top *top, scan Scanner) *feed {
 	ctx, stop := context.WithCancel(ctx)
-	f := &feed{source: source, since: since, sink: sink, top: top, ctx: ctx, stop: stop, ended: make(chan error, 1)}
+	f := &feed{source: source, since: since, sink: sink, top: top, scan: scan, ctx: ctx, stop: stop, ended: make(chan error, 1)}
 	go func() {
 		err := source.Run(ctx, f.handle)
 		if err == nil && ctx.Err() == nil {
@@ -42,6 +43,7 @@ func startFeed(ctx context.Context, source monitor.Source, since time.Time, sink
 func (f *feed) handle(e *monitor.Event) {
 	f.sink.append(e)
 	f.top.feed(e)
+	f.scan.Event(e)
 	if a := f.awaited.Load(); a != nil {
 		a.look(e)
 	}

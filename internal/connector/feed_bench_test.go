@@ -61,7 +61,7 @@ func openBenchFeed(b *testing.B, kinds monitor.Kinds, with func(*monitor.Log) Ev
 	likeTheDaemon(b)
 	source := openBenchSource(b, kinds)
 	s, log, path := withEventLog(b, with)
-	f := benchFeed{startFeed(b.Context(), source, time.Now(), s, newTop()), log, path}
+	f := benchFeed{startFeed(b.Context(), source, time.Now(), s, newTop(), &recordedScanner{}), log, path}
 	b.Cleanup(func() {
 		_, err := f.feed.close()
 		if err := errors.Join(err, s.close()); err != nil {
@@ -281,7 +281,7 @@ func BenchmarkStart(b *testing.B) {
 		s := &sink{}
 		s.open(0, func() (EventLog, error) { return calledLog{seen}, nil })
 		source := openBenchSource(b, everyKind)
-		f := startFeed(b.Context(), source, time.Now(), s, newTop())
+		f := startFeed(b.Context(), source, time.Now(), s, newTop(), &recordedScanner{})
 		if err := exec.Command("/bin/true").Run(); err != nil {
 			b.Fatal(err)
 		}

@@ -73,8 +73,8 @@ func newLive(t testing.TB, dir string) *live {
 	var once sync.Once
 	l.config = Config{
 		Version: "test", Log: slog.New(slog.NewTextHandler(testOutput{t}, nil)), Executable: self,
-		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"),
-		Gather: l.gather, Check: l.check, Choose: chooseBPF, Open: l.open, OpenLog: l.openLog,
+		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"), DetectionLog: filepath.Join(dir, "detections.jsonl"),
+		Gather: l.gather, Check: l.check, Choose: chooseBPF, Open: l.open, OpenLog: l.openLog, OpenScanner: func(with ScanSurroundings) Scanner { return &recordedScanner{with: with} },
 		StartChild: func(ctx context.Context, token string) (Child, error) { return startChild(ctx, self, token, dir) },
 		Watch: func(_ context.Context, changed func(string)) (func([]string), error) {
 			l.set(func(l *live) { l.change = changed })

@@ -1,8 +1,109 @@
 package connector
 
-import "github.com/ampconnector/amp/internal/control"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 
-// scanStatus is the state of the scan service.
-func (c *core) scanStatus() control.Scan {
-	return control.Scan{State: control.ScanOff, Detail: "off"}
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
+)
+
+// Scanner scans the files that events tell of, and those that it is asked to. Its methods may be called from any goroutine, and do not
+// wait, but for Restart and Close.
+type Scanner interface {
+	// Apply says what is to be scanned, and by whom. It takes effect at once.
+	Apply(ScanSettings)
+	// Event is called for each event, from the goroutine of the source. The scanner keeps nothing of it but what it copies.
+	Event(*monitor.Event)
+	State() control.Scan
+	// Restart starts the service anew, and returns when that is through, or when ctx ends.
+	Restart(context.Context) error
+	// Scan begins a scan on demand, Follow says how far it is, and Stop ends it.
+	Scan(control.ScanRequest) (control.ScanRun, error)
+	Follow(control.ScanRequest) (control.ScanRun, error)
+	Stop(control.ScanRequest) (control.ScanRun, error)
+	Close() error
+}
+
+// ScanSettings are what the facts ask of the scanner.
+type ScanSettings struct {
+	policy.Scan
+	Excluded []string // path prefixes
+	// UID and GID are the scan account's. Where it cannot be used, AsRoot is why, and the service runs as root, without its rights.
+	UID, GID uint32
+	AsRoot   string
+}
+
+// Equal compares two settings.
+func (s ScanSettings) Equal(o ScanSettings) bool {
+	return s.Scan == o.Scan && s.UID == o.UID && s.GID == o.GID && s.AsRoot == o.AsRoot && slices.Equal(s.Excluded, o.Excluded)
+}
+
+// ScanSurroundings are what a scanner is given.
+type ScanSurroundings struct {
+	Found   func(*monitor.Event) // a monitor.Detection; may be called from any goroutine
+	Changed func()               // State is another one than before, in what faults are judged by
+}
+
+// scanSettings reads them from the facts.
+func scanSettings(f *health.Facts) ScanSettings {
+	s := ScanSettings{Scan: policyOf(f).Scan, Excluded: policyOf(f).Exclusions.Plus(f.Exclusions.Value).Paths}
+	user, group := f.Host.Account.User, f.Host.Account.Group
+	switch {
+	case !user.Known():
+		s.AsRoot = user.Err.Error()
+	case user.Value == nil:
+		s.AsRoot = fmt.Sprintf("user %s does not exist", f.Connector.ScanAccount)
+	case user.Value.UID == 0:
+		s.AsRoot = fmt.Sprintf("user %s has uid 0", f.Connector.ScanAccount)
+	case !group.Known():
+		s.AsRoot = group.Err.Error()
+	case group.Value == nil:
+		s.AsRoot = fmt.Sprintf("group %s does not exist", f.Connector.ScanAccount)
+	case group.Value.GID == 0:
+		s.AsRoot = fmt.Sprintf("group %s has gid 0", f.Connector.ScanAccount)
+	default:
+		s.UID, s.GID = user.Value.UID, group.Value.GID
+	}
+	return s
+}
+
+// applyScan tells the scanner what the facts ask for, where that is something new.
+func (c *core) applyScan() {
+	wanted := scanSettings(c.facts)
+	if !wanted.Equal(c.scanning) {
+		c.scanning = wanted
+		c.scanner.Apply(wanted)
+	}
+}
+
+// detected puts a detection into both logs, and says it.
+func (c *core) detected(e *monitor.Event) {
+	c.sink.append(e)
+	c.detections.append(e)
+	c.Log.Warn("detection", "name", e.Name, "path", e.File.Path, "pid", e.Process.PID, "process", e.Process.Exe.Path, "sha256", e.Found.SHA256)
+}
+
+// scanVerbs are carried out without the loop.
+var scanVerbs = map[control.Verb]func(Scanner, control.ScanRequest) (control.ScanRun, error){
+	control.StartScan:  Scanner.Scan,
+	control.FollowScan: Scanner.Follow,
+	control.StopScan:   Scanner.Stop,
+}
+
+func (c *core) scanAnswer(r control.Request) control.Answer {
+	run, err := scanVerbs[r.Verb](c.scanner, *r.Scan)
+	switch {
+	case errors.Is(err, control.ErrNoScan):
+		return control.Answer{Code: control.NoScan, Error: err.Error()}
+	case errors.Is(err, control.ErrBusy):
+		return control.Answer{Code: control.Busy, Error: err.Error()}
+	case err != nil:
+		return control.Answer{Code: control.Incomplete, Error: err.Error()}
+	}
+	return control.Answer{Scan: &run}
 }

@@ -82,7 +82,7 @@ func (c *core) openFeed(ctx context.Context) {
 func (c *core) begin(ctx context.Context, source monitor.Source, s monitor.Settings) {
 	c.closeFeed()
 	c.settings, c.setErr = s, nil
-	c.feed = startFeed(ctx, source, c.Now().UTC(), c.sink, c.top)
+	c.feed = startFeed(ctx, source, c.Now().UTC(), c.sink, c.top, c.scanner)
 	c.live.Store(c.feed)
 	c.top.processes.Restart()
 	c.top.sampled = time.Time{}

@@ -15,7 +15,7 @@ import (
 func (c *core) publish() {
 	s := &control.Status{
 		Running: true, Version: c.Version, PID: os.Getpid(), Started: c.started, Evaluated: c.evaluated,
-		Mode: c.mode(), Source: c.sourceStatus(), Canary: c.canary, Scan: c.scanStatus(),
+		Mode: c.mode(), Source: c.sourceStatus(), Canary: c.canary, Scan: c.scanner.State(),
 		Ledger: control.Ledger{File: c.Ledger}, Log: control.Log{File: c.EventLog},
 		Faults: control.Faults(c.ledger.Snapshot().Findings),
 	}
@@ -87,6 +87,7 @@ func (c *core) exclusionStatus() control.Exclusions {
 func (c *core) status() *control.Status {
 	s := *c.published.Load()
 	c.count(&s.Source)
+	s.Scan = c.scanner.State()
 	if load := c.load.Load(); s.Load != nil && load != nil {
 		s.Load = loadOf(*load)
 	}
@@ -157,6 +158,14 @@ func (c *core) handle(ctx context.Context, req control.Request) control.Answer {
 	}
 	if req.Verb == control.ReadTop {
 		return control.Answer{Top: c.busiest(req.Root)}
+	}
+	if scanVerbs[req.Verb] != nil {
+		return c.scanAnswer(req)
+	}
+	if req.Verb == control.RestartScan {
+		if err := c.scanner.Restart(ctx); err != nil {
+			return control.Answer{Code: control.Incomplete, Error: "the scan service: " + err.Error(), Status: c.status()}
+		}
 	}
 	r := request{req.Verb, make(chan struct{})}
 	select {

@@ -34,6 +34,7 @@ type world struct {
 	evaluations int
 	opened      []*recordedSource
 	logged      int
+	scanner     *recordedScanner
 	told        []string // by sd_notify
 	followed    []string
 }
@@ -275,8 +276,14 @@ func (w *world) config(t *testing.T) Config {
 	dir := t.TempDir()
 	return Config{
 		Version: "test", Log: slog.New(slog.DiscardHandler),
-		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"),
+		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"), DetectionLog: filepath.Join(dir, "detections.jsonl"),
 		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, StartChild: w.child,
+		OpenScanner: func(with ScanSurroundings) Scanner {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.scanner = &recordedScanner{with: with}
+			return w.scanner
+		},
 		OpenLog: func(string, int64) (EventLog, error) {
 			return recordedLog{w}, read(w, func(w *world) error { return w.logErr })
 		},

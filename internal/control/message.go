@@ -24,24 +24,26 @@ const (
 type Verb string
 
 const (
-	ReadStatus Verb = "status"        // what the daemon knows; evaluates nothing
-	Evaluate   Verb = "evaluate"      // read the facts again, judge them, choose the source again; the answer comes when that is done
-	ReadTop    Verb = "top"           // who makes the events; files and peers for root only
-	StartScan  Verb = "scan"          // scan paths; the answer comes at once
-	FollowScan Verb = "scan-progress" // how far it has come
-	StopScan   Verb = "scan-stop"     // end it
-	Reload     Verb = "reload"        // open the logs anew, read the policy again, then as evaluate
+	ReadStatus  Verb = "status"        // what the daemon knows; evaluates nothing
+	Evaluate    Verb = "evaluate"      // read the facts again, judge them, choose the source again; the answer comes when that is done
+	ReadTop     Verb = "top"           // who makes the events; files and peers for root only
+	StartScan   Verb = "scan"          // scan paths; the answer comes at once
+	FollowScan  Verb = "scan-progress" // how far it has come
+	StopScan    Verb = "scan-stop"     // end it
+	RestartScan Verb = "restart-scan"
+	Reload      Verb = "reload" // open the logs anew, read the policy again, then as evaluate
 )
 
 // verbs says who may ask what.
 var verbs = map[Verb]struct{ rootOnly bool }{
-	ReadStatus: {rootOnly: false},
-	ReadTop:    {rootOnly: false},
-	Evaluate:   {rootOnly: true},
-	Reload:     {rootOnly: true},
-	StartScan:  {rootOnly: true}, // the daemon may read what the asking user may not
-	FollowScan: {rootOnly: true},
-	StopScan:   {rootOnly: true},
+	ReadStatus:  {rootOnly: false},
+	ReadTop:     {rootOnly: false},
+	Evaluate:    {rootOnly: true},
+	RestartScan: {rootOnly: true},
+	Reload:      {rootOnly: true},
+	StartScan:   {rootOnly: true}, // the daemon may read what the asking user may not
+	FollowScan:  {rootOnly: true},
+	StopScan:    {rootOnly: true},
 }
 
 // Request is one line of JSON.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -24,9 +25,10 @@ type Facts struct {
 	// Exclusions are those of this host, beside the policy's own. A connector that keeps them elsewhere has none here.
 	Exclusions host.Reading[policy.Exclusions]
 	Monitoring host.Reading[Monitoring] // of our running daemon
-	Connector  host.Connector           // the installed one, or ours where none is
-	Found      bool                     // Connector is installed
-	Daemon     bool                     // gathered by the daemon: BPF is what the process that monitors may do
+	Scanning   host.Reading[control.Scan]
+	Connector  host.Connector // the installed one, or ours where none is
+	Found      bool           // Connector is installed
+	Daemon     bool           // gathered by the daemon: BPF is what the process that monitors may do
 	At         time.Time
 }
 

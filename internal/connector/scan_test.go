@@ -1,0 +1,152 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
+)
+
+// recordedScanner scans nothing.
+type recordedScanner struct {
+	with ScanSurroundings
+
+	mu       sync.Mutex
+	applied  []ScanSettings
+	events   int
+	state    control.Scan
+	restarts int
+	err      error
+	closed   bool
+}
+
+func (s *recordedScanner) locked(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
+}
+
+func (s *recordedScanner) Apply(settings ScanSettings) {
+	s.locked(func() { s.applied = append(s.applied, settings) })
+}
+func (s *recordedScanner) Event(*monitor.Event) { s.locked(func() { s.events++ }) }
+func (s *recordedScanner) State() (state control.Scan) {
+	s.locked(func() { state = s.state })
+	return state
+}
+func (s *recordedScanner) Close() error { s.locked(func() { s.closed = true }); return nil }
+func (s *recordedScanner) Restart(context.Context) error {
+	s.locked(func() { s.restarts++ })
+	return s.err
+}
+
+func (s *recordedScanner) Scan(r control.ScanRequest) (control.ScanRun, error) {
+	return control.ScanRun{ID: 7, Current: r.Paths[0]}, s.err
+}
+
+func (s *recordedScanner) Follow(r control.ScanRequest) (control.ScanRun, error) {
+	return control.ScanRun{ID: r.ID}, s.err
+}
+
+func (s *recordedScanner) Stop(r control.ScanRequest) (control.ScanRun, error) {
+	return control.ScanRun{ID: r.ID, Done: true}, s.err
+}
+
+func TestScannerIsToldAndAsked(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		s := w.scanner
+		if len(s.applied) != 1 || s.events != canaryEvents {
+			t.Errorf("settings %+v and %d events, expected them once and those of the canary", s.applied, s.events)
+		}
+		pass(2 * evaluationPeriod)
+		if len(s.applied) != 1 {
+			t.Errorf("settings %+v, expected them once while they are the same", s.applied)
+		}
+		s.locked(func() { s.state = control.Scan{State: control.ScanFailed} })
+		before := w.evaluated()
+		s.with.Changed()
+		pass(time.Second)
+		if w.evaluated() != before+1 {
+			t.Errorf("%d evaluations after the scan service changed, expected one", w.evaluated()-before)
+		}
+		if got := c.status().Scan.State; got != control.ScanFailed {
+			t.Errorf("status says %s", got)
+		}
+		logged := w.events()
+		s.with.Found(&monitor.Event{Kind: monitor.Detection, Name: "Eicar", Process: &monitor.Process{}})
+		if w.events() != logged+2 {
+			t.Errorf("%d events more in the logs, expected one in each", w.events()-logged)
+		}
+	})
+	if !w.scanner.closed {
+		t.Error("the scanner was left open")
+	}
+}
+
+func TestScanVerbs(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		ask := func(v control.Verb, r control.ScanRequest) control.Answer {
+			return c.handle(t.Context(), control.Request{Verb: v, Scan: &r})
+		}
+		if a := ask(control.StartScan, control.ScanRequest{Paths: []string{"/srv"}}); a.Scan == nil || a.Scan.Current != "/srv" {
+			t.Errorf("%+v", a)
+		}
+		if a := ask(control.StopScan, control.ScanRequest{ID: 9}); a.Scan == nil || a.Scan.ID != 9 || !a.Scan.Done {
+			t.Errorf("%+v", a)
+		}
+		for err, code := range map[error]control.Code{control.ErrNoScan: control.NoScan, control.ErrBusy: control.Busy, errors.New("x"): control.Incomplete} {
+			w.scanner.locked(func() { w.scanner.err = fmt.Errorf("why: %w", err) })
+			if a := ask(control.FollowScan, control.ScanRequest{ID: 9}); a.Code != code {
+				t.Errorf("%v: %+v, expected %s", err, a, code)
+			}
+		}
+		w.scanner.locked(func() { w.scanner.err = nil })
+		before := w.evaluated()
+		if a := c.handle(t.Context(), control.Request{Verb: control.RestartScan}); a.Code != "" || w.scanner.restarts != 1 || w.evaluated() != before+1 {
+			t.Errorf("%+v, %d restarts, %d evaluations; expected one of each", a, w.scanner.restarts, w.evaluated()-before)
+		}
+	})
+}
+
+func TestScanSettings(t *testing.T) {
+	account := func(uid, gid uint32) host.AccountFacts {
+		return host.AccountFacts{User: host.Read(&host.Account{UID: uid}, "p"), Group: host.Read(&host.Group{GID: gid}, "g")}
+	}
+	for _, tt := range []struct {
+		name    string
+		account host.AccountFacts
+		asRoot  string
+	}{
+		{"as it should be", account(990, 980), ""},
+		{"no user", host.AccountFacts{User: host.Read[*host.Account](nil, "p"), Group: account(1, 2).Group}, "user cisco-amp-scan-svc does not exist"},
+		{"no group", host.AccountFacts{User: account(1, 2).User, Group: host.Read[*host.Group](nil, "g")}, "group cisco-amp-scan-svc does not exist"},
+		{"uid 0", account(0, 980), "user cisco-amp-scan-svc has uid 0"},
+		{"gid 0", account(990, 0), "group cisco-amp-scan-svc has gid 0"},
+		{"unreadable", host.AccountFacts{User: host.NotKnown[*host.Account]("p", errors.New("p: denied"))}, "p: denied"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &health.Facts{Connector: host.Connectors[0]}
+			f.Host.Account = tt.account
+			f.Policy = host.Read(policy.Policy{Exclusions: policy.Exclusions{Paths: []string{"/a/"}}, Scan: policy.Scan{Enabled: true}}, "x")
+			f.Exclusions = host.Read(policy.Exclusions{Paths: []string{"/b/"}}, "y")
+			s := scanSettings(f)
+			if s.AsRoot != tt.asRoot || !s.Enabled || !slices.Equal(s.Excluded, []string{"/a/", "/b/"}) {
+				t.Errorf("%+v, expected as root: %q", s, tt.asRoot)
+			}
+			if tt.asRoot == "" && (s.UID != 990 || s.GID != 980) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}

@@ -218,7 +218,7 @@ func TestAskAsOther(t *testing.T) {
 	if _, err := Ask(t.Context(), socket, Request{Verb: ReadStatus}); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	for verb, what := range map[Verb]*ScanRequest{Evaluate: nil, Reload: nil, StartScan: {Paths: []string{"/"}}, FollowScan: {ID: 1}, StopScan: {ID: 1}} {
+	for verb, what := range map[Verb]*ScanRequest{Evaluate: nil, Reload: nil, RestartScan: nil, StartScan: {Paths: []string{"/"}}, FollowScan: {ID: 1}, StopScan: {ID: 1}} {
 		if _, err := Ask(t.Context(), socket, Request{Verb: verb, Scan: what}); !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "65534") {
 			t.Errorf("%s: %v, expected ErrDenied that names the uid", verb, err)
 		}

@@ -30,6 +30,8 @@ const (
 	StartScan   Verb = "scan"          // scan paths; the answer comes at once
 	FollowScan  Verb = "scan-progress" // how far it has come
 	StopScan    Verb = "scan-stop"     // end it
+	// RestartScan ends the scan service, starts it at once and scans again the files at which it ended; ends before that no longer count.
+	// The answer comes when the service is ready or its start has failed, and those files are through.
 	RestartScan Verb = "restart-scan"
 	Reload      Verb = "reload" // open the logs anew, read the policy again, then as evaluate
 )
@@ -95,7 +97,7 @@ func decodeRequest(line []byte) (Request, error) {
 		return Request{}, errors.New("expected the end of the line after the request")
 	}
 	if _, ok := verbs[r.Verb]; !ok {
-		return Request{}, fmt.Errorf("verb %.40q: expected status, top, evaluate, reload, scan, scan-progress or scan-stop", r.Verb)
+		return Request{}, fmt.Errorf("verb %.40q: expected status, top, evaluate, reload, restart-scan, scan, scan-progress or scan-stop", r.Verb)
 	}
 	switch r.Verb {
 	case StartScan, FollowScan, StopScan:

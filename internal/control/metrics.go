@@ -60,7 +60,7 @@ func (s Status) metrics() []metric {
 	if s.Load != nil {
 		all = append(all, metric{"amp_load", "gauge", "How much is monitored under the load that there is.", oneOf("level", s.Load.Level, loadLevels...)})
 	}
-	return append(all, s.canary()...)
+	return append(append(all, s.canary()...), s.Scan.metrics()...)
 }
 
 // events are what became of all that happened but for what was lost.

@@ -27,6 +27,13 @@ const (
 	ScanHung            = "hung"             // the start did not end in time
 )
 
+// Bounds of the lists of a Scan.
+const (
+	MaxScanEnds = 32 // ends, each with at most MaxEndFiles
+	MaxEndFiles = 8
+	MaxSetAside = 64 // files
+)
+
 // Scan is the state of the scan service.
 type Scan struct {
 	State  ScanState `json:"state"`
@@ -63,7 +70,7 @@ type Scan struct {
 	Failures uint64 `json:"failures"` // files that could not be scanned
 	Dropped  uint64 `json:"dropped"`  // files that were not scanned, since the queue was full
 
-	Ends     []ScanEnd  `json:"ends,omitempty"` // of the service, within the window of fault 6, oldest first
+	Ends     []ScanEnd  `json:"ends,omitempty"` // of the service, oldest first, since it last was quiet for Limits.Quiet; the newest MaxScanEnds
 	Limits   ScanLimits `json:"limits"`
 	SetAside []string   `json:"set_aside,omitempty"` // files on which the service ended twice; bounded
 }
@@ -84,4 +91,15 @@ type ScanEnd struct {
 	Status int       `json:"status,omitempty"` // its exit status
 	Memory uint64    `json:"memory,omitempty"` // bytes available on the host at that time
 	Files  []string  `json:"files,omitempty"`  // that were being scanned
+}
+
+// Public is a copy without the names of the files that were scanned: the status is for anybody, and they are for root.
+func (s Scan) Public() Scan {
+	ends := make([]ScanEnd, len(s.Ends))
+	for i, e := range s.Ends {
+		e.Files = nil
+		ends[i] = e
+	}
+	s.Ends, s.SetAside = ends, nil
+	return s
 }

@@ -150,14 +150,14 @@ func encodeAnswer(a Answer) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// withoutEvidence is a copy that keeps of each fault what a summary needs. The evidence stays readable in the ledger.
+// withoutEvidence is a copy that keeps of each fault what a summary needs, and no names of files. The evidence stays readable in the ledger.
 func (s Status) withoutEvidence() *Status {
 	faults := make([]Fault, len(s.Faults))
 	for i, f := range s.Faults {
 		f.Evidence, f.Causes = []fault.Evidence{}, nil
 		faults[i] = f
 	}
-	s.Faults = faults
+	s.Faults, s.Scan = faults, s.Scan.Public()
 	return &s
 }
 

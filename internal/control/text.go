@@ -87,6 +87,7 @@ func (t Text) more(s Status) []line {
 		log += ": " + s.Log.Error
 	}
 	lines := []line{{"event log", log}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
+	lines = append(lines, t.moreOfScan(s.Scan)...)
 	if l := s.Load; l != nil {
 		lines = append(lines, line{"load", t.sprintf("load state", t.word("level "+l.Level), l.Produced, l.Handled, l.Shed, l.Lost)})
 		lines = append(lines, line{"limits", t.sprintf("load limits", 100*l.Limits.Queue, l.Limits.Sustained, 100*l.Limits.Loss, l.Limits.Losing, l.Limits.Persist)})
@@ -111,10 +112,6 @@ func (t Text) running(s Status) string {
 		return t.word("not running")
 	}
 	return t.sprintf("running", s.PID, s.Version, t.time(s.Started))
-}
-
-func (t Text) scan(s Scan) string {
-	return s.Detail
 }
 
 func (t Text) lastScan(s Scan) string {

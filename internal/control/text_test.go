@@ -33,7 +33,9 @@ func example() *Status {
 		Mode:   Normal,
 		Source: Source{Name: "ebpf", Reason: "the kernel offers BTF", Since: noon, Loss: NewLoss(999, 1)},
 		Canary: &Canary{Time: noon, OK: true, Detail: "exec of pid 43 arrived", Milliseconds: 12.5},
-		Scan:   Scan{State: ScanReady, Detail: "ready"},
+		Scan: Scan{
+			State: ScanReady, Detail: "ready", PID: 43, User: "cisco-amp-scan-svc", UID: 998, GID: 997, Engine: "1.4.6", Definitions: "2025-06-01", Signatures: 8700000,
+		},
 		Policy: Policy{File: "/opt/cisco/amp/etc/policy.xml", OK: true, MonitorFiles: true},
 		Ledger: Ledger{File: fault.LedgerPath},
 		Log:    Log{File: "/var/log/cisco/events.jsonl"},
@@ -53,7 +55,7 @@ func text(t *testing.T, s Status, l fault.Language, verbose bool) string {
 func TestStatusText(t *testing.T) {
 	want := `Status:         Running (pid 42, version 1.0.0, since 2025-06-01 12:00:00 UTC)
 Mode:           Normal
-Scan:           ready
+Scan:           Running as cisco-amp-scan-svc, ClamAV 1.4.6, definitions: 2025-06-01 (8700000 signatures)
 Last Scan:      Never
 Policy:         /opt/cisco/amp/etc/policy.xml: file monitoring on, network monitoring off
 Source:         ebpf since 2025-06-01 12:00:00 UTC (the kernel offers BTF)

@@ -22,6 +22,7 @@ type Facts struct {
 	Installation   Reading[Installation] // how the installed one was recognised; Value.Binary is "" if there is none
 	Unit           Reading[UnitFile]     // of the found connector, or ours
 	Directories    []DirectoryFact
+	Engine         EngineFacts
 	Memory         Reading[Memory]
 	Disk           []DiskFact
 	Init           Reading[Init]

@@ -21,6 +21,7 @@ func Gather(ctx context.Context, r Root, o Options) Facts {
 	wg.Go(func() {
 		f.Distribution = distribution(r)
 		f.PackageManager = packageManager(r, f.Distribution)
+		f.Engine = engine(r, f.Distribution)
 	})
 	wg.Go(func() { f.Kernel = kernel(r, o.Kernel) })
 	wg.Go(func() {
@@ -57,6 +58,7 @@ func (f Facts) unreadable(err error) Facts {
 	f.Kernel = NotKnown[Kernel](f.Root, err)
 	f.LoginDefs = NotKnown[*LoginSettings](f.Root, err)
 	f.Memory = NotKnown[Memory](f.Root, err)
+	f.Engine = EngineFacts{NotKnown[[]string](f.Root, err), NotKnown[bool](f.Root, err)}
 	f.Init = NotKnown[Init](f.Root, err)
 	f.PackageManager = NotKnown[PackageManager](f.Root, err)
 	f.Installation = NotKnown[Installation](f.Root, err)

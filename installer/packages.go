@@ -19,9 +19,10 @@ import (
 type Packages struct {
 	Manager string   // "apt", "dnf", "yum", "zypper"
 	Names   []string // as the package manager takes them
+	Instead []string // names of the package of Names, which is one then, in other releases: the first that the repositories have is installed
 	Tools   []string // programs that the packages bring; while one of them is not there the step is needed. Without any, the package database tells
 
-	Fresh []string // for Undo: those of Names that were not installed before
+	Fresh []string // for Undo: those of Names and Instead that were not installed before
 }
 
 // PackageItems are the items that install packages; none for an empty list. Where the package sets are images, or the package
@@ -119,6 +120,9 @@ func (p *Packages) Commands() []string {
 func (p *Packages) Needed(ctx context.Context, h *Host) (bool, error) {
 	if len(p.Tools) == 0 {
 		missing, err := p.missing(ctx, h)
+		if len(p.Instead) > 0 {
+			return len(missing) == 1+len(p.Instead), err
+		}
 		return len(missing) > 0, err
 	}
 	for _, tool := range p.Tools {
@@ -142,13 +146,12 @@ func (p *Packages) Apply(ctx context.Context, h *Host) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, packageWait)
 	defer cancel()
-	row := managerRows[p.Manager]
-	install := host.PackageManager{Name: p.Manager}.InstallCommand(p.Names...)
-	out, err := row.run(ctx, h, install)
-	if err != nil && row.refresh != nil && explain(out, err) == noSuchPackage {
-		if out, err = row.run(ctx, h, row.refresh); err == nil {
-			out, err = row.run(ctx, h, install)
+	out, err := p.install(ctx, h, p.Names)
+	for _, other := range p.Instead {
+		if err == nil || explain(out, err) != noSuchPackage {
+			break
 		}
+		out, err = p.install(ctx, h, []string{other})
 	}
 	if err != nil {
 		if why := explain(out, err); why != "" {
@@ -157,6 +160,19 @@ func (p *Packages) Apply(ctx context.Context, h *Host) error {
 		return err
 	}
 	return p.arrived(h)
+}
+
+// install installs packages, with the repositories' lists read anew where they have none of them.
+func (p *Packages) install(ctx context.Context, h *Host, names []string) ([]byte, error) {
+	row := managerRows[p.Manager]
+	install := host.PackageManager{Name: p.Manager}.InstallCommand(names...)
+	out, err := row.run(ctx, h, install)
+	if err != nil && row.refresh != nil && explain(out, err) == noSuchPackage {
+		if out, err = row.run(ctx, h, row.refresh); err == nil {
+			out, err = row.run(ctx, h, install)
+		}
+	}
+	return out, err
 }
 
 // arrived checks that the tools are there now.
@@ -191,7 +207,7 @@ func (p *Packages) Undo(ctx context.Context, h *Host) error {
 	return err
 }
 
-// missing are those of Names that the package database does not have.
+// missing are those of Names and Instead that the package database does not have.
 func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
 	row, ok := managerRows[p.Manager]
 	if !ok {
@@ -201,7 +217,7 @@ func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
 		return nil, fmt.Errorf("%s is not installed, so it cannot be told whether %s is", row.query[0], strings.Join(p.Names, ", "))
 	}
 	var missing []string
-	for _, name := range p.Names {
+	for _, name := range slices.Concat(p.Names, p.Instead) {
 		args := append(append([]string{}, row.query[1:]...), bareName(name))
 		out, err := h.Run(ctx, row.query[0], args...)
 		if err != nil || row.installed != "" && strings.TrimSpace(string(out)) != row.installed {

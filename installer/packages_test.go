@@ -29,7 +29,7 @@ printf '%s ' "$verb$names" >> told
 case $verb in
 update) : > trouble ;;
 install) if [ -s trouble ]; then cat trouble; exit 100; fi
-	for p in $names; do : > has-$p; printf '#!/bin/sh\n' > ../usr/bin/tool-of-$p; chmod +x ../usr/bin/tool-of-$p; done ;;
+	for p in $names; do if [ -e lacks-$p ]; then echo "E: Unable to locate package $p"; exit 100; fi; : > has-$p; printf '#!/bin/sh\n' > ../usr/bin/tool-of-$p; chmod +x ../usr/bin/tool-of-$p; done ;;
 remove) for p in $names; do rm has-$p; done ;;
 esac
 `, 0o755)
@@ -114,5 +114,49 @@ func TestPackageItems(t *testing.T) {
 	}
 	if items := ToolItems(facts("apt", false), "semodule"); len(items) != 1 || items[0].Packages[0] != "policycoreutils" {
 		t.Errorf("semodule: %+v", items)
+	}
+}
+
+// TestPackagesInstead installs the first of several names that the repositories have, and takes one that is there for all of them.
+func TestPackagesInstead(t *testing.T) {
+	for _, tt := range []struct {
+		name, lacks, had, told, err string
+	}{
+		{"the newest", "", "", "install lib12", ""},
+		{"the second", "lib12", "", "install lib12 update install lib12 install lib11", ""},
+		{"the last", "lib12 lib11", "", "install lib12 update install lib12 install lib11 update install lib11 install lib9", ""},
+		{"none", "lib12 lib11 lib9", "", "", "the host's repositories have no such package"},
+		{"an older one is there", "", "lib9", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := testServiceHost(t)
+			h.apt("")
+			for _, name := range strings.Fields(tt.lacks) {
+				h.write("state/lacks-"+name, "", 0o644)
+			}
+			if tt.had != "" {
+				h.write("state/has-"+tt.had, "", 0o644)
+			}
+			step := &Packages{Manager: "apt", Names: []string{"lib12"}, Instead: []string{"lib11", "lib9"}}
+			_, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: step}}}, Options{})
+			if got := h.told(); tt.told != "" && got != tt.told || tt.had != "" && got != "" {
+				t.Errorf("apt-get was told %q, want %q", got, tt.told)
+			}
+			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
+			}
+			if err != nil {
+				return
+			}
+			if needed, err := step.Needed(t.Context(), h.Host); needed || err != nil {
+				t.Errorf("needed again: %v, %v", needed, err)
+			}
+			if err := step.Undo(t.Context(), h.Host); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(filepath.Join(h.dir, "state/has-"+tt.had)); tt.had != "" && err != nil {
+				t.Errorf("Undo took away what was there: %v", err)
+			}
+		})
 	}
 }

@@ -16,6 +16,9 @@ type Host struct {
 	Log  *slog.Logger // every command that is run is logged with its output
 	Now  func() time.Time
 
+	// Definitions is the store of the scan engine's definitions; nil where this program has none.
+	Definitions Definitions
+
 	lock        *Lock         // held by this process, nil if not
 	accountWait time.Duration // for account files that another program has locked
 }

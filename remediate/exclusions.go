@@ -14,17 +14,18 @@ import (
 // overload is the fault that exclusions are a remedy of.
 const overload fault.ID = 18
 
-// ExclusionChoice is what a person chose to leave out of monitoring, or to take in again. It stands with fault 18 alone.
+// ExclusionChoice is what a person chose to leave out of monitoring, or to take in again. It stands with fault 18 alone; to leave out, with
+// fault 6 too.
 type ExclusionChoice struct {
-	Exclude  []string // paths of program files
+	Exclude  []string // paths of program files; with fault 6, of files and directories that are scanned
 	Include  []string
 	Children bool // what the excluded start is left out too
 }
 
 func (c ExclusionChoice) empty() bool { return len(c.Exclude)+len(c.Include) == 0 }
 
-// excluding reports whether this run changes exclusions.
-func (r *run) excluding() bool { return !r.Exclusions.empty() }
+// excluding reports whether this run changes exclusions because of an overload.
+func (r *run) excluding() bool { return !r.Exclusions.empty() && !r.leavingOut() }
 
 // chooseExclusions checks what was asked for. Errors are ones of the command line.
 func (r *run) chooseExclusions() error {

@@ -20,6 +20,10 @@ var fault5 = remedy{
 			EN: "mode and owner of /opt/cisco and below, /var/lib/cisco and below, /var/log/cisco",
 			JA: "/opt/cisco 以下、/var/lib/cisco 以下、/var/log/cisco のモードと所有者",
 		},
+		{
+			EN: "the control socket of the daemon: user, groups and capabilities of the running scan process, from its /proc/PID/status",
+			JA: "デーモンの制御ソケット: 動作中のスキャンプロセスのユーザー、グループ、ケーパビリティ (/proc/PID/status による)",
+		},
 	},
 	commands: []string{
 		"groupadd -r cisco-amp-scan-svc",
@@ -30,6 +34,10 @@ var fault5 = remedy{
 }
 
 // planAccount: the account first, since directories may belong to it.
-func planAccount(f *health.Facts, _ fault.Finding) []installer.Item {
-	return thenLook(f, slices.Concat(installer.AccountItems(f), installer.DirectoryItems(f)))
+func planAccount(f *health.Facts, finding fault.Finding) []installer.Item {
+	items := thenLook(f, slices.Concat(installer.AccountItems(f), installer.DirectoryItems(f)))
+	if slices.ContainsFunc(finding.Causes, func(c string) bool { return slices.Contains(health.ScanProcessCauses, c) }) {
+		items = append(items, installer.ScanItems(f)...) // a process keeps the rights that it started with
+	}
+	return items
 }

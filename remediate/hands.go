@@ -23,6 +23,7 @@ type hands struct {
 	Evaluate func(context.Context) error
 	Busiest  func(context.Context) (*control.Top, error)
 	Owner    func(ctx context.Context, path string) host.Reading[host.PackageOwner]
+	Tail     func(path string, lines int) host.Reading[[]string]
 	Log      func() (*slog.Logger, func() error)
 }
 
@@ -97,6 +98,14 @@ func (h hands) owner(ctx context.Context, path string) host.Reading[host.Package
 		return h.Owner(ctx, path)
 	}
 	return host.FindPackageOwner(ctx, host.At("/"), path)
+}
+
+// tail reads the last lines of a log.
+func (h hands) tail(path string, lines int) host.Reading[[]string] {
+	if h.Tail != nil {
+		return h.Tail(path, lines)
+	}
+	return host.At("/").Tail(path, lines)
 }
 
 func (h hands) log() (*slog.Logger, func() error) {

@@ -48,6 +48,19 @@ var (
 	msgExclusionImage  = message{"An image is only inspected: nothing was changed. Whether fault %d is there, only the running host can tell.", "イメージは検査のみ行います。何も変更していません。フォールト %d の有無は稼働中のホストでのみ判定できます。"}
 )
 
+// The last word on a scan service that was started anew.
+var (
+	msgEndedAgain   = message{"Fault %d is still there: the scan service ended again at %s, %s. See the plan.", "フォールト %d はまだ解消していません。スキャンサービスが %s に再び終了しました (%s)。計画を参照してください。"}
+	msgGoneAndEnded = message{
+		"Fault %d is gone: %s. The scan service ended once more at %s, %s; what it ends at twice is not scanned any more.",
+		"フォールト %d は解消しました: %s。スキャンサービスは %s にもう一度終了しました (%s)。2 回終了させたファイルは以後スキャンされません。",
+	}
+	msgEndsWait = message{
+		"The scan service was started anew and has not ended since. Fault %d is still there: it clears by itself after %s without an end. Now: %s.",
+		"スキャンサービスを再起動し、その後の終了はありません。フォールト %d はまだ解消していません。%s 間終了がなければ自動的に解消します。現在: %s。",
+	}
+)
+
 // What is said on the way.
 var (
 	msgRecovered = message{"An interrupted run was taken back: %s", "中断された実行を元に戻しました: %s"}
@@ -75,27 +88,29 @@ var (
 
 // What is wrong with a command line, or with what it names.
 var (
-	errNotANumber   = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
-	errNoSuchFault  = message{"there is no fault %d: known are %s", "フォールト %d は存在しません。有効な番号は %s です"}
-	errNoRoot       = message{"--root %s: there is no such directory", "--root %s: ディレクトリが存在しません"}
-	errRootIsNone   = message{"--root %s: expected a directory", "--root %s: ディレクトリを指定してください"}
-	errRoot         = message{"--root %s: %v", "--root %s: ディレクトリを確認できません: %v"}
-	errKernel       = message{"%v", "対象のカーネルを特定できません: %v"}
-	errOtherKernel  = message{"--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root", "--kernel は動作中でないカーネルを判定するためのもので、修復は動作中のホストを変更します。check、--dry-run または --root とともに使用してください"}
-	errExplainJSON  = message{"explain has no JSON output", "explain は JSON 出力に対応していません"}
-	errPolicyAlone  = message{"--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy", "--print-policy はフォールト 19 のみに指定できます: amp-remediate 19 --print-policy"}
-	errPolicyJSON   = message{"--print-policy prints the module's source and has no JSON output", "--print-policy はモジュールのソースを出力するもので、JSON 出力に対応していません"}
-	errPolicySource = message{"policy module %s for %s: %v", "%[2]s 用のポリシーモジュール %[1]s を作成できません: %[3]v"}
-	errExcludeAlone = message{"--exclude, --include and --children stand with fault 18 alone: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます: amp-remediate 18 --exclude FILE"}
-	errChildren     = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
-	errExcludeBoth  = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
-	errExclude      = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}
-	errInclude      = message{"--include: %v", "--include の指定を使用できません: %v"}
-	errNoProgram    = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
-	errNotExcluded  = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
-	errBadFile      = message{"%v", "ファイルの内容を解釈できません: %v"}
-	errEvaluate     = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
-	errNoRemedy     = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
+	errNotANumber    = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
+	errNoSuchFault   = message{"there is no fault %d: known are %s", "フォールト %d は存在しません。有効な番号は %s です"}
+	errNoRoot        = message{"--root %s: there is no such directory", "--root %s: ディレクトリが存在しません"}
+	errRootIsNone    = message{"--root %s: expected a directory", "--root %s: ディレクトリを指定してください"}
+	errRoot          = message{"--root %s: %v", "--root %s: ディレクトリを確認できません: %v"}
+	errKernel        = message{"%v", "対象のカーネルを特定できません: %v"}
+	errOtherKernel   = message{"--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root", "--kernel は動作中でないカーネルを判定するためのもので、修復は動作中のホストを変更します。check、--dry-run または --root とともに使用してください"}
+	errExplainJSON   = message{"explain has no JSON output", "explain は JSON 出力に対応していません"}
+	errPolicyAlone   = message{"--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy", "--print-policy はフォールト 19 のみに指定できます: amp-remediate 19 --print-policy"}
+	errPolicyJSON    = message{"--print-policy prints the module's source and has no JSON output", "--print-policy はモジュールのソースを出力するもので、JSON 出力に対応していません"}
+	errPolicySource  = message{"policy module %s for %s: %v", "%[2]s 用のポリシーモジュール %[1]s を作成できません: %[3]v"}
+	errExcludeAlone  = message{"--exclude, --include and --children stand with fault 18 alone, --exclude with fault 6 too: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます (--exclude はフォールト 6 にも可): amp-remediate 18 --exclude FILE"}
+	errIncludeAlone  = message{"--include and --children stand with fault 18 alone; ampcli exclusions remove takes back what fault 6 left out", "--include と --children はフォールト 18 のみに指定できます。フォールト 6 で除外したものは ampcli exclusions remove で取り消せます"}
+	errRollbackAlone = message{"--rollback stands with fault 6 or 7 alone: amp-remediate 6 --rollback", "--rollback はフォールト 6 または 7 のみに指定できます: amp-remediate 6 --rollback"}
+	errChildren      = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
+	errExcludeBoth   = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
+	errExclude       = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}
+	errInclude       = message{"--include: %v", "--include の指定を使用できません: %v"}
+	errNoProgram     = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
+	errNotExcluded   = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
+	errBadFile       = message{"%v", "ファイルの内容を解釈できません: %v"}
+	errEvaluate      = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
+	errNoRemedy      = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
 )
 
 // outcomes are the words for what became of a step, as a person reads them.

@@ -24,8 +24,8 @@ type remedy struct {
 // remedies has an entry for each fault of the catalogue.
 var remedies = map[fault.ID]remedy{
 	5:  fault5,
-	6:  unbuilt[6],
-	7:  unbuilt[7],
+	6:  fault6,
+	7:  fault7,
 	8:  fault8,
 	9:  fault9,
 	11: fault11,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ampconnector/amp/installer"
@@ -39,6 +40,10 @@ type run struct {
 	exclude, include []policy.Exclusion // that were asked for
 	wasRaised        bool               // fault 18, before they were changed
 	busy             []fault.Evidence   // who makes the events, where that was looked at
+
+	leaveOut []policy.Exclusion // with fault 6
+	logTails []fault.Evidence   // of the scan service, where they were looked at
+	began    time.Time          // to mend
 }
 
 // Remedy diagnoses the selected faults, shows the plan, asks, applies it and proves the result with the predicates that made the findings.
@@ -50,7 +55,7 @@ func (t *Tool) Remedy(ctx context.Context, s Selection) int {
 	if err := r.diagnose(ctx); err != nil {
 		return t.usage(err)
 	}
-	if err := r.chooseExclusions(); err != nil {
+	if err := r.choose(); err != nil {
 		return t.usage(err)
 	}
 	t.badInput(r.facts)
@@ -166,6 +171,10 @@ func (r *run) previewPlan(ctx context.Context, m *matter) {
 	if m.finding.ID == overload && !r.image() {
 		p.Items = r.lookAtBusy(ctx, m)
 	}
+	if m.finding.ID == restarting || m.finding.ID == failing {
+		p.Items = r.planOfScan(m, p.Items)
+		r.readScanLogs(m)
+	}
 	m.plan.Plan = p
 	results, err := r.hands.run(ctx, r.target, p, installer.Options{DryRun: true})
 	m.plan.results = allOf(p, results)
@@ -243,6 +252,7 @@ func (r *run) mend(ctx context.Context) {
 		r.again(ctx)
 		r.preview(ctx)
 	}
+	r.began = time.Now()
 	for _, m := range r.matters {
 		if !m.settled && ctx.Err() == nil {
 			r.carryOut(ctx, m)
@@ -293,6 +303,9 @@ func (r *run) again(ctx context.Context) {
 		if m.finding.ID == overload {
 			m.finding.Evidence = append(m.finding.Evidence, r.busy...)
 		}
+		if m.finding.ID == restarting {
+			m.finding.Evidence = append(m.finding.Evidence, r.logTails...)
+		}
 	}
 }
 
@@ -301,6 +314,8 @@ func (r *run) judge(m *matter, interrupted bool) {
 	switch state := m.finding.State; {
 	case r.excluding() && !interrupted && m.plan.done():
 		r.judgeExclusions(m)
+	case id == restarting && !interrupted && m.plan.stepsDone() && (state == fault.Clear || state == fault.Raised):
+		r.judgeEnds(m)
 	case state == fault.Clear || state == fault.NotApplicable:
 		m.settle(ExitGone, msgGone.with(id, reason))
 	case interrupted:
@@ -327,6 +342,13 @@ func (p plan) waitsForPerson() bool {
 		}
 	}
 	return manual
+}
+
+// stepsDone reports whether every step is done, or was not needed; items for a person may be left.
+func (p plan) stepsDone() bool {
+	return !slices.ContainsFunc(p.results, func(r installer.Result) bool {
+		return r.Outcome != installer.Done && r.Outcome != installer.Skipped && r.Outcome != installer.Manual
+	})
 }
 
 // tellConnector asks this project's running connector to evaluate. That it does not run is no error here: nothing waits to clear.

@@ -47,8 +47,7 @@ func TestRemedy(t *testing.T) {
 			w.facts.Host.Account.Password = host.NotKnown[host.Password]("/etc/shadow", errors.New("line 3: NUL"))
 			return w
 		}, call: call{args: []string{"5"}}, code: ExitThere, out: []string{"not known to be gone", "line 3: NUL"}},
-		{name: "a fault that is not judged", world: soundWorld, call: call{args: []string{"7"}, adapt: yes}, code: ExitThere, out: []string{"neither judges nor mends it"}},
-		{name: "all of a sound host", world: soundWorld, call: call{args: []string{"all"}, adapt: yes}, code: ExitGone, out: []string{"Fault 7 is not known"}},
+		{name: "all of a sound host", world: soundWorld, call: call{args: []string{"all"}, adapt: yes}, code: ExitGone, out: []string{"Fault 7 is not there: the scan service is running"}},
 		{name: "all", world: withShell, call: call{args: []string{"all"}, adapt: yes}, code: ExitGone, applied: 1, out: []string{"Fault 5 is gone"}},
 		{name: "a step fails", world: func() *world {
 			w := withShell()
@@ -172,7 +171,7 @@ func TestCheck(t *testing.T) {
 		out   []string
 	}{
 		{"sound, named", soundWorld, []string{"5", "19"}, ExitGone, []string{"ID 5   minor     clear", "Evidence:"}},
-		{"sound", soundWorld, nil, ExitUnknown, []string{"ID 7   critical  unknown", "not judged by this version"}},
+		{"sound", soundWorld, nil, ExitGone, []string{"ID 7   critical  clear           Scan service failed to start: the scan service is running"}},
 		{"raised", withShell, nil, ExitThere, []string{"ID 5   minor     raised          Scan service user unavailable: cisco-amp-scan-svc has a login shell", "To mend: amp-remediate 5"}},
 		{"two", func() *world {
 			w := withShell()

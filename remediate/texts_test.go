@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
@@ -180,6 +182,57 @@ var monitoring = []deviation{
 	{"right headers", withoutBTF(&host.Headers{Link: "/lib/modules/6.1/build", Release: "5.14.0-427.el9.x86_64"})},
 }
 
+// scans are the conditions of the scan service.
+func scans() []deviation {
+	all := []deviation{
+		{"scanning is off", scanState(control.Scan{State: control.ScanOff})},
+		{"starting", scanState(control.Scan{State: control.ScanStarting})},
+		{"waiting", scanState(control.Scan{State: control.ScanWaiting})},
+		{"not told", scanState(control.Scan{})},
+		{"built-in only", func(f *health.Facts) { f.Scanning.Value.BuiltIn = true }},
+		{"no daemon, no library", func(f *health.Facts) {
+			f.Scanning = host.NotKnown[control.Scan](control.Socket, fs.ErrNotExist)
+			f.Host.Engine.Libraries = host.Read[[]string](nil, "/usr/lib64")
+		}},
+		{"as root", func(f *health.Facts) { f.Scanning.Value.AsRoot, f.Scanning.Value.UserError = true, "setuid: EAGAIN" }},
+		{"as root, without a word", func(f *health.Facts) { f.Scanning.Value.UID = 0 }},
+		{"as another", func(f *health.Facts) {
+			f.Scanning.Value.UID, f.Scanning.Value.Groups, f.Scanning.Value.Capable = 1000, []uint32{4}, true
+		}},
+		{"ends", func(f *health.Facts) { f.Scanning.Value.Ends = endsOf(5, "SIGSEGV") }},
+		{"killed", func(f *health.Facts) {
+			f.Scanning.Value.Ends, f.Scanning.Value.SetAside = endsOf(5, "SIGKILL"), []string{"/srv/poison"}
+		}},
+		{"forbidden calls", func(f *health.Facts) { f.Scanning.Value.Ends = endsOf(5, "SIGSYS") }},
+		{"exits", func(f *health.Facts) { f.Scanning.Value.Ends, f.Scanning.Value.BuiltIn = endsOf(5, ""), true }},
+		{"hangs, as the daemon sees it", func(f *health.Facts) {
+			f.Scanning.Value.Ends, f.Daemon = endsOf(5, ""), true
+			f.Scanning.Value.Ends[4].Hung = true
+		}},
+	}
+	for _, cause := range []string{
+		control.ScanLibraryMissing, control.ScanLibraryUnusable, control.ScanDefinitions, control.ScanMemory, control.ScanRights, control.ScanSelfTest,
+		control.ScanKilled, control.ScanProgram, control.ScanHung, "of a newer daemon",
+	} {
+		all = append(all, deviation{"cannot start: " + cause, scanState(control.Scan{
+			State: control.ScanFailed, Stage: "definitions", Cause: cause, Error: "MD5", File: "daily.cvd", Engine: "0.99", MemoryLimit: 64 << 20, Ends: endsOf(1, "SIGSYS"), UserError: "EPERM",
+		})})
+	}
+	return all
+}
+
+func scanState(s control.Scan) func(*health.Facts) {
+	return func(f *health.Facts) { f.Scanning.Value = s }
+}
+
+// endsOf are ends within the last minute.
+func endsOf(n int, signal string) (ends []control.ScanEnd) {
+	for i := range n {
+		ends = append(ends, control.ScanEnd{Time: time.Now().Add(time.Duration(i-n) * time.Second), PID: i, Signal: signal, Memory: 1 << 30, Files: []string{"/srv/poison", "/srv/a b"}})
+	}
+	return ends
+}
+
 func withoutBTF(h *host.Headers) func(*health.Facts) {
 	return func(f *health.Facts) {
 		f.BPF.KernelBTF.Value = false
@@ -245,11 +298,11 @@ func recorded(t *testing.T) (distributions []host.Distribution) {
 // TestEveryPlanIsInBothLanguages walks all faults and plans of all deviations, and of every distribution those that depend on it.
 func TestEveryPlanIsInBothLanguages(t *testing.T) {
 	seen := map[string]bool{}
-	for _, d := range slices.Concat(deviations, monitoring) {
+	for _, d := range slices.Concat(deviations, monitoring, scans()) {
 		f := deviate(d)
 		walk(t, d.name, f, seen)
 	}
-	for _, kind := range []string{"account-locks", "group", "user", "user-repair", "directory", "packages", "policy-module", "service", "manual", "remark"} {
+	for _, kind := range []string{"account-locks", "group", "user", "user-repair", "directory", "packages", "policy-module", "service", "manual", "remark", "scan-service", "restore-definitions", "drop-definitions"} {
 		if !seen[kind] {
 			t.Errorf("no world has a plan with an item of kind %s", kind)
 		}
@@ -271,6 +324,7 @@ func TestEveryDistributionsPlanIsInBothLanguages(t *testing.T) {
 	seen := map[string]bool{}
 	alike := map[string]bool{} // packages are named by these
 	headers := withoutBTF(nil)
+	library := scanState(control.Scan{State: control.ScanFailed, Cause: control.ScanLibraryMissing})
 	for _, distribution := range recorded(t) {
 		key := fmt.Sprint(distribution.Family, distribution.ID, distribution.Major(), distribution.Immutable)
 		if alike[key] {
@@ -284,6 +338,7 @@ func TestEveryDistributionsPlanIsInBothLanguages(t *testing.T) {
 				f.Host.PackageManager = host.Read(host.PackageManager{Name: manager}, manager)
 			}
 			headers(f)
+			library(f)
 			walk(t, distribution.Name+" with "+manager, f, seen)
 		}
 	}
@@ -315,6 +370,7 @@ func walk(t *testing.T, where string, f *health.Facts, seen map[string]bool) {
 			bilingual(t, where+": no plan", installer.ErrorText(err))
 		}
 	}
+	walkPlan(t, where+", chosen", installer.Plan{Items: planChoice(f, nil, true)}, seen)
 	walkPlan(t, where+", install", installer.InstallPlan(f), seen)
 }
 

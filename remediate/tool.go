@@ -29,6 +29,7 @@ type Tool struct {
 	Yes        bool
 	Privileged bool // the process is root
 	Exclusions ExclusionChoice
+	Rollback   bool // with fault 6 or 7: the newest definitions are dropped
 
 	hands hands // what touches the host; its zero value is the real thing
 }

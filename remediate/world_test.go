@@ -58,6 +58,13 @@ func soundWorld() *world {
 	f.Monitoring = host.Read(health.Monitoring{
 		Source: monitor.EBPFKernelBTF, Chosen: monitor.EBPFKernelBTF, Hooks: "fentry", Proved: true, Detail: "exec of process 7",
 	}, control.Socket)
+	f.At = time.Now()
+	f.Host.Engine.Libraries = host.Read([]string{"/usr/lib64/libclamav.so.12"}, "/usr/lib64")
+	f.Host.Memory = host.Read(host.Memory{Total: 2 << 30, Available: 500 << 20}, "/proc/meminfo")
+	f.Scanning = host.Read(control.Scan{
+		State: control.ScanReady, PID: 500, User: account, UID: 998, GID: 997, Engine: "1.4.6", Definitions: "27500", Signatures: 8700000,
+		Limits: control.ScanLimits{Ends: 3, Window: 300, Quiet: 600},
+	}, control.Socket)
 	f.SELinux = selinux.Facts{
 		Mode:   host.Read(selinux.Enforcing, "/sys/fs/selinux/enforce"),
 		Domain: host.Read(host.DefaultDomain, "/proc/412/attr/current"),

@@ -46,9 +46,10 @@ func (c *command) root() *cobra.Command {
 	own.BoolVarP(&c.tool.DryRun, "dry-run", "n", false, "show diagnosis and plan, change nothing")
 	own.BoolVarP(&c.tool.Yes, "yes", "y", false, "apply the plan without asking")
 	own.BoolVar(&c.policy, "print-policy", false, "with 19: print the source of the SELinux policy module and the commands that load it")
-	own.StringArrayVar(&c.tool.Exclusions.Exclude, "exclude", nil, "with 18: leave out of monitoring what the processes of this program file do; may be repeated")
+	own.StringArrayVar(&c.tool.Exclusions.Exclude, "exclude", nil, "with 18: leave out of monitoring what the processes of this program file do; with 6: neither scan nor monitor this file or directory; may be repeated")
 	own.StringArrayVar(&c.tool.Exclusions.Include, "include", nil, "with 18: take an exclusion back; may be repeated")
 	own.BoolVar(&c.tool.Exclusions.Children, "children", false, "with --exclude: what the programs start is left out too")
+	own.BoolVar(&c.tool.Rollback, "rollback", false, "with 6 or 7: drop the newest definitions and go back to the set before")
 	check, explain := c.checkCommand(), c.explainCommand()
 	root.AddCommand(check, explain, c.versionCommand())
 	offer(root, check, explain)
@@ -63,7 +64,7 @@ func (c *command) remedy(cmd *cobra.Command, args []string) error {
 		return err
 	case c.policy:
 		c.code = c.tool.PrintPolicy(cmd.Context(), s)
-	case len(args) > 0 || len(c.tool.Exclusions.Exclude)+len(c.tool.Exclusions.Include) > 0 || c.tool.Exclusions.Children:
+	case len(args) > 0 || len(c.tool.Exclusions.Exclude)+len(c.tool.Exclusions.Include) > 0 || c.tool.Exclusions.Children || c.tool.Rollback:
 		c.code = c.tool.Remedy(cmd.Context(), s)
 	case c.tool.DryRun || c.tool.Yes:
 		return errNoNumbers.wrong()

@@ -24,12 +24,12 @@ const (
 type Verb string
 
 const (
-	ReadStatus  Verb = "status"        // what the daemon knows; evaluates nothing
-	Evaluate    Verb = "evaluate"      // read the facts again, judge them, choose the source again; the answer comes when that is done
-	ReadTop     Verb = "top"           // who makes the events; files and peers for root only
-	StartScan   Verb = "scan"          // scan paths; the answer comes at once
-	FollowScan  Verb = "scan-progress" // how far it has come
-	StopScan    Verb = "scan-stop"     // end it
+	ReadStatus Verb = "status"        // what the daemon knows; evaluates nothing
+	Evaluate   Verb = "evaluate"      // read the facts again, judge them, choose the source again; the answer comes when that is done
+	ReadTop    Verb = "top"           // who makes the events; files and peers for root only
+	StartScan  Verb = "scan"          // scan paths; the answer comes at once
+	FollowScan Verb = "scan-progress" // how far it has come
+	StopScan   Verb = "scan-stop"     // end it
 	// RestartScan ends the scan service, starts it at once and scans again the files at which it ended; ends before that no longer count.
 	// The answer comes when the service is ready or its start has failed, and those files are through.
 	RestartScan Verb = "restart-scan"

@@ -14,9 +14,9 @@ var fault5 = Fault{
 	},
 	Detection: Text{
 		EN: "The account is read from /etc/passwd, /etc/group and /etc/shadow, or from the name service where it lives there, and checked for uid 0, a shared uid, a login shell, an unlocked password, " +
-			"an expiry date, a wrong primary group, extra groups and a home directory that others own. The connector's directories are compared with the modes and owners that were packaged.",
+			"an expiry date, a wrong primary group, extra groups and a home directory that others own. The connector's directories are compared with the modes and owners that were packaged. The running scan process is looked at too: its user, groups and capabilities have to be the account's.",
 		JA: "/etc/passwd、/etc/group、/etc/shadow(ディレクトリサービス上のアカウントの場合はネームサービス)からアカウントを読み取り、UID 0、UID の重複、ログインシェル、ロックされていないパスワード、" +
-			"有効期限、プライマリグループの誤り、余分な所属グループ、他者が所有するホームディレクトリがないかを確認します。コネクタのディレクトリは、パッケージで定められたモードおよび所有者と比較します。",
+			"有効期限、プライマリグループの誤り、余分な所属グループ、他者が所有するホームディレクトリがないかを確認します。コネクタのディレクトリは、パッケージで定められたモードおよび所有者と比較します。動作中のスキャンプロセスのユーザー、グループ、ケーパビリティがこのアカウントのものであることも確認します。",
 	},
 	Remedy: Text{
 		EN: "Creates what is missing (the group first, then the user in it) and repairs what was changed. The account is never deleted, and the uid of an account that owns files is never changed without " +

@@ -17,8 +17,8 @@ func TestCatalogueHasTheNineFaultsInOrder(t *testing.T) {
 		if f.Severity != severities[f.ID] {
 			t.Errorf("fault %d: severity %q, expected %q", f.ID, f.Severity, severities[f.ID])
 		}
-		if want := f.ID != 6 && f.ID != 7; f.Judged != want {
-			t.Errorf("fault %d: judged %v, expected %v", f.ID, f.Judged, want)
+		if !f.Judged {
+			t.Errorf("fault %d is not judged", f.ID)
 		}
 		if got, ok := Lookup(f.ID); !ok || got.ID != f.ID {
 			t.Errorf("Lookup(%d) = %v, %v", f.ID, got.ID, ok)

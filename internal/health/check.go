@@ -5,6 +5,8 @@ import "github.com/ampconnector/amp/internal/fault"
 // rules are the faults that this version judges.
 var rules = map[fault.ID]Rule{
 	rule5{}.ID():  rule5{},
+	rule6{}.ID():  rule6{},
+	rule7{}.ID():  rule7{},
 	rule8.ID():    rule8,
 	rule9.ID():    rule9,
 	rule11{}.ID(): rule11{},

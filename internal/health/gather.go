@@ -36,7 +36,7 @@ func Gather(ctx context.Context, o Options) *Facts {
 		f.Exclusions = readExclusions(r, policy.ExclusionPath)
 	}
 	if !o.Daemon {
-		f.Monitoring = askMonitoring(ctx, r, control.Socket)
+		f.Monitoring, f.Scanning = askDaemon(ctx, r, control.Socket)
 	}
 	return f
 }

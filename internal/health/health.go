@@ -24,11 +24,11 @@ type Facts struct {
 	Policy   host.Reading[policy.Policy]
 	// Exclusions are those of this host, beside the policy's own. A connector that keeps them elsewhere has none here.
 	Exclusions host.Reading[policy.Exclusions]
-	Monitoring host.Reading[Monitoring] // of our running daemon
-	Scanning   host.Reading[control.Scan]
-	Connector  host.Connector // the installed one, or ours where none is
-	Found      bool           // Connector is installed
-	Daemon     bool           // gathered by the daemon: BPF is what the process that monitors may do
+	Monitoring host.Reading[Monitoring]   // of our running daemon
+	Scanning   host.Reading[control.Scan] // likewise
+	Connector  host.Connector             // the installed one, or ours where none is
+	Found      bool                       // Connector is installed
+	Daemon     bool                       // gathered by the daemon: BPF is what the process that monitors may do
 	At         time.Time
 }
 

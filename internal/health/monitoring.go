@@ -25,16 +25,24 @@ type Monitoring struct {
 	Overload monitor.OverloadState
 }
 
-// errNoDaemon is why nothing is known of the monitors where no daemon of ours runs.
+// errNoDaemon is why nothing is known of monitors and scan service where no daemon of ours runs.
 var errNoDaemon = errors.New("the connector's daemon is not running")
 
 // askPatience is how long a daemon may take to tell its status: it has it at hand.
 const askPatience = 2 * time.Second
 
-// askMonitoring asks the running daemon. The daemon itself knows without asking, and an image has none.
-func askMonitoring(ctx context.Context, r host.Root, socket string) host.Reading[Monitoring] {
+// askDaemon asks the running daemon for what only it knows, in one question. The daemon itself knows without asking, and an image has none.
+func askDaemon(ctx context.Context, r host.Root, socket string) (host.Reading[Monitoring], host.Reading[control.Scan]) {
+	s, err := daemonStatus(ctx, r, socket)
+	if err != nil {
+		return host.NotKnown[Monitoring](socket, err), host.NotKnown[control.Scan](socket, err)
+	}
+	return host.Read(monitoringOf(s), socket), host.Read(s.Scan, socket)
+}
+
+func daemonStatus(ctx context.Context, r host.Root, socket string) (*control.Status, error) {
 	if !r.Live() {
-		return host.NotKnown[Monitoring](socket, host.ErrNotRunning)
+		return nil, host.ErrNotRunning
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
@@ -42,10 +50,7 @@ func askMonitoring(ctx context.Context, r host.Root, socket string) host.Reading
 	if errors.Is(err, control.ErrNotRunning) {
 		err = errNoDaemon
 	}
-	if err != nil {
-		return host.NotKnown[Monitoring](socket, err)
-	}
-	return host.Read(monitoringOf(answer.Status), socket)
+	return answer.Status, err
 }
 
 // monitoringOf reads a status. Kinds that this program does not know are passed over: the daemon may be newer.

@@ -147,10 +147,10 @@ func TestMonitoringOfAStatus(t *testing.T) {
 	if monitoringOf(s).Proved {
 		t.Error("a canary that was not sent proves something")
 	}
-	if r := askMonitoring(t.Context(), host.At("/"), t.TempDir()+"/none"); !errors.Is(r.Err, errNoDaemon) {
-		t.Errorf("%v", r.Err)
+	if m, s := askDaemon(t.Context(), host.At("/"), t.TempDir()+"/none"); !errors.Is(m.Err, errNoDaemon) || !errors.Is(s.Err, errNoDaemon) {
+		t.Errorf("%v, %v", m.Err, s.Err)
 	}
-	if r := askMonitoring(t.Context(), host.At(t.TempDir()), control.Socket); !errors.Is(r.Err, host.ErrNotRunning) {
-		t.Errorf("an image: %v", r.Err)
+	if m, s := askDaemon(t.Context(), host.At(t.TempDir()), control.Socket); !errors.Is(m.Err, host.ErrNotRunning) || !errors.Is(s.Err, host.ErrNotRunning) {
+		t.Errorf("an image: %v, %v", m.Err, s.Err)
 	}
 }

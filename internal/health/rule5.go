@@ -25,9 +25,14 @@ const (
 	CauseExtraGroups  = "extra-groups"
 	CauseHome         = "home"
 	CauseDirectory    = "directory:"
+	CauseAsRoot       = "as-root"       // the scan process runs as root
+	CauseOtherUser    = "other-user"    // it runs as another user or group than the account's
+	CauseProcessGroup = "process-group" // it has further groups
+	CauseCapable      = "capable"       // it has capabilities
 )
 
-// rule5 reports fault 5, a scan account that is missing or was changed, or a directory that locks it out or lets others write.
+// rule5 reports fault 5: a scan account that is missing or was changed, a directory that locks it out or lets others write, or a scan
+// process that has other rights than the account's.
 type rule5 struct{}
 
 func (rule5) ID() fault.ID { return 5 }
@@ -43,6 +48,7 @@ func (rule5) Check(f *Facts) fault.Finding {
 	for _, d := range f.Host.Directories {
 		q.directory(d, f.Host.Account.User)
 	}
+	q.scanProcess(f)
 	return q.finding(fault.Text{
 		EN: fmt.Sprintf("user and group %s are as they were made, and the directories as packaged", name),
 		JA: fmt.Sprintf("ユーザーとグループ %s およびディレクトリは正常です", name),

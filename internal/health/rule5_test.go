@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -107,6 +108,21 @@ func TestRule5(t *testing.T) {
 			f.Host.Account.ExtraGroups.Value = []string{"sudo"}
 			home(33)(f)
 		}, state: fault.Raised, causes: []string{CauseUIDZero, CauseShell, CausePassword, CauseExpiry, CausePrimaryGroup, CauseExtraGroups, CauseHome}},
+
+		{name: "nothing is scanning", change: scan(func(s *control.Scan) { *s = control.Scan{State: control.ScanFailed} }), state: fault.Clear},
+		{name: "no daemon", change: func(f *Facts) { f.Scanning = host.NotKnown[control.Scan](control.Socket, errNoDaemon) }, state: fault.Clear},
+		{name: "scans as root", change: scan(func(s *control.Scan) {
+			s.UID, s.GID, s.AsRoot, s.Capable, s.UserError = 0, 0, true, true, "setuid: EAGAIN"
+		}),
+			state: fault.Raised, causes: []string{CauseAsRoot}, reason: "files are scanned as root: setuid: EAGAIN", shown: "root, since: setuid: EAGAIN"},
+		{name: "scans as root and nobody says so", change: scan(func(s *control.Scan) { s.UID = 0 }), state: fault.Raised, causes: []string{CauseAsRoot}, shown: "root"},
+		{name: "would scan as root", change: scan(func(s *control.Scan) { s.PID, s.AsRoot = 0, true }), state: fault.Raised, causes: []string{CauseAsRoot}},
+		{name: "scans as another user", change: scan(func(s *control.Scan) { s.UID = 1000 }), state: fault.Raised, causes: []string{CauseOtherUser}, reason: "runs as uid 1000 gid 997", shown: "uid 1000 gid 997"},
+		{name: "scans with another group", change: scan(func(s *control.Scan) { s.GID = 100 }), state: fault.Raised, causes: []string{CauseOtherUser}},
+		{name: "the account was made anew", change: func(f *Facts) { f.Host.Account.User.Value.UID = 990 }, state: fault.Raised, causes: []string{CauseOtherUser}, shown: "uid 998 gid 997"},
+		{name: "scans with further groups", change: scan(func(s *control.Scan) { s.Groups = []uint32{4, 27} }), state: fault.Raised, causes: []string{CauseProcessGroup}, shown: "gid 4, 27"},
+		{name: "scans with capabilities", change: scan(func(s *control.Scan) { s.Capable = true }), state: fault.Raised, causes: []string{CauseCapable}, shown: "present"},
+		{name: "user gone while its process runs", change: user(nil), state: fault.Raised, causes: []string{CauseUserMissing}, shown: "uid 998 gid 997"},
 		{name: "an image", change: func(f *Facts) { f.Host.Live = false }, state: fault.Clear},
 	} {
 		r.run(t, rule5{})
@@ -158,6 +174,10 @@ func evidence(f fault.Finding, what string) *fault.Evidence {
 
 func user(u *host.Account) func(*Facts) {
 	return func(f *Facts) { f.Host.Account.User.Value = u }
+}
+
+func scan(change func(*control.Scan)) func(*Facts) {
+	return func(f *Facts) { change(&f.Scanning.Value) }
 }
 
 func shell(s string) func(*Facts) {

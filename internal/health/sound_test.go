@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/policy"
@@ -14,6 +16,16 @@ import (
 )
 
 const account = "cisco-amp-scan-svc"
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// scanReady is a scan service as it should be.
+func scanReady() control.Scan {
+	return control.Scan{
+		State: control.ScanReady, PID: 500, User: account, UID: 998, GID: 997, Engine: "1.4.6", Definitions: "27500", Signatures: 8700000, Workers: 2,
+		Limits: control.ScanLimits{Ends: 3, Window: 300, Quiet: 600},
+	}
+}
 
 // sound is the facts of an enforcing host on which nothing is wrong.
 func sound() *Facts {
@@ -41,6 +53,11 @@ func sound() *Facts {
 		Access:        []host.Reading[selinux.Access]{host.Read(selinux.Access{Need: selinux.BPFNeed, ClassKnown: true}, "/sys/fs/selinux/access")},
 		Store:         host.Read(selinux.Store{State: selinux.ModulePresent, Priority: 400}, "/var/lib/selinux/targeted"),
 	}
+	f.Scanning = host.Read(scanReady(), control.Socket)
+	f.Host.Engine.Libraries = host.Read([]string{"/usr/lib64/libclamav.so.12"}, "/usr/lib64")
+	f.Host.Distribution = host.Read(host.Distribution{ID: "rocky", VersionID: "9.4", Name: "Rocky Linux 9.4", Family: host.RedHat}, "/etc/os-release")
+	f.Host.Memory = host.Read(host.Memory{Total: 2 << 30, Available: 500 << 20}, "/proc/meminfo")
+	f.At = noon
 	f.BPF.KernelBTF = host.Read(true, "/sys/kernel/btf/vmlinux")
 	f.BPF.Load = host.Read(true, "bpf(2)")
 	return f

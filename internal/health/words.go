@@ -1,6 +1,11 @@
 package health
 
-import "github.com/ampconnector/amp/internal/fault"
+import (
+	"strings"
+	"unicode"
+
+	"github.com/ampconnector/amp/internal/fault"
+)
 
 // Words of evidence that several rules use.
 var (
@@ -14,3 +19,13 @@ var (
 
 // onlyContext is the expectation of a value that is only context.
 var onlyContext = fault.Text{}
+
+// clean keeps what a host calls its files, and what was read of them, from driving the terminal that it is shown on.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

@@ -14,7 +14,7 @@ const (
 
 // Limits bound one scan. Zero fields stand for the service's own.
 type Limits struct {
-	FileBytes uint64        // larger files are not scanned, and not larger members of archives
+	FileBytes uint64        // larger files are not scanned; members of archives are bounded by ScanBytes
 	ScanBytes uint64        // that are unpacked and looked at in one file, with its members
 	Depth     uint32        // of archives in archives
 	Files     uint32        // members of one archive
@@ -100,6 +100,8 @@ const (
 	MemoryShort           // memory ran out, or the limit on it was reached
 	RightsMissing         // the user may not read or do what the start needs
 	SelfTestFailed        // the engine does not find its sample, or finds something in what is clean
+
+	lastCause = SelfTestFailed
 )
 
 // Report is what the service says once, before it answers anything: that it is ready, or at which stage its start ended and why.
@@ -124,4 +126,7 @@ const (
 	SandboxNetwork                          // it has a network namespace of its own, with nothing in it
 	SandboxSystemCalls                      // a seccomp(2) filter
 	SandboxMemory                           // a limit on its memory
+	SandboxPaths                            // landlock(7) lets it reach the same files, where mounts could not be made; scratch has no cap then
+
+	allSandbox = SandboxPaths<<1 - 1
 )

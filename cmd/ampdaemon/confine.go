@@ -27,6 +27,10 @@ var capabilities = []capability{
 	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH},
 	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE},
 	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
+	{"CAP_SETUID", unix.CAP_SETUID},
+	{"CAP_SETGID", unix.CAP_SETGID},
+	{"CAP_SETPCAP", unix.CAP_SETPCAP},
+	{"CAP_KILL", unix.CAP_KILL},
 }
 
 // confine gives up, for all threads and for good, what the daemon does not need: capabilities, also as a bound for programs that it

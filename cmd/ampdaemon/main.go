@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ampconnector/amp/internal/connector"
+	"github.com/ampconnector/amp/internal/scan/sandbox"
 )
 
 // version is set by the linker.
@@ -31,6 +32,12 @@ func main() {
 			os.Exit(exitFailed)
 		}
 		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == sandbox.Argument {
+		if err := sandbox.Enter(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "ampdaemon scan-sandbox:", err) // the scan service's log
+		}
+		os.Exit(exitFailed)
 	}
 	status := exitUsage
 	command := root(&status)

@@ -1,0 +1,54 @@
+package service
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/scan"
+)
+
+// giveUpRights makes sure that there are none left. Of what the sandbox is said to be made of, it takes away what is not there, and adds
+// what is. A service that has capabilities does not start: it was not started as it should be.
+func giveUpRights(sandbox *scan.Sandbox) error {
+	held, err := capabilitiesHeld()
+	if err != nil {
+		return err
+	}
+	if held != 0 {
+		return fmt.Errorf("capget: capabilities %#x, none expected", held)
+	}
+	// Most kernels set this by the sandbox's hand; here it is for each thread to come, and the filter of system calls needs it.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_NO_NEW_PRIVS: %w", err)
+	}
+	// Other processes of the user must not look into this one, nor change it.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	}
+	*sandbox &^= scan.SandboxUser
+	groups, err := os.Getgroups()
+	if err != nil {
+		return fmt.Errorf("getgroups: %w", err)
+	}
+	if os.Getuid() != 0 && os.Getgid() != 0 && len(groups) == 0 {
+		*sandbox |= scan.SandboxUser
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_DATA, &limit); err != nil || limit.Cur == unix.RLIM_INFINITY {
+		*sandbox &^= scan.SandboxMemory
+	}
+	return nil
+}
+
+// capabilitiesHeld are those that the process has or could pass on.
+func capabilitiesHeld() (uint64, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return 0, fmt.Errorf("capget: %w", err)
+	}
+	low, high := sets[0], sets[1]
+	return uint64(low.Permitted|low.Inheritable) | uint64(high.Permitted|high.Inheritable)<<32, nil
+}

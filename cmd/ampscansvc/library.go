@@ -15,3 +15,8 @@ func library() (service.Library, error) {
 	}
 	return opened{l}, nil
 }
+
+// opened makes an engine's library one of the service's.
+type opened struct{ *engine.Library }
+
+func (l opened) Load(o engine.Options) (service.Engine, error) { return l.Library.Load(o) }

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 
 	"github.com/ampconnector/amp/internal/scan"
-	"github.com/ampconnector/amp/internal/scan/engine"
 	"github.com/ampconnector/amp/internal/scan/service"
 )
 
@@ -89,8 +88,3 @@ func serve(conn *scan.Conn, c service.Config) int {
 	}
 	return 0
 }
-
-// opened makes an engine's library one of the service's.
-type opened struct{ *engine.Library }
-
-func (l opened) Load(o engine.Options) (service.Engine, error) { return l.Library.Load(o) }

@@ -106,7 +106,8 @@ func (l *Library) bad(code int32, file string) error {
 	e := &Error{Cause: scan.DefinitionsBad, File: file, Err: errors.New(strings.Join(append([]string{l.strerror(code)}, said...), "; "))}
 	switch {
 	case code == noMemory, code == noMap, slices.ContainsFunc(said, outOfMemory):
-		e.Cause = scan.MemoryShort
+		// Memory ended with this file, which is not to blame for that.
+		e = &Error{Cause: scan.MemoryShort, Err: errors.New(e.Error())}
 	case code == noAccess:
 		e.Cause = scan.RightsMissing
 	}

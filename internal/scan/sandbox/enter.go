@@ -162,11 +162,10 @@ func (s stage) limits(made *scan.Sandbox) error {
 	if s.memory == 0 {
 		return nil
 	}
-	limit := s.memory + Overhead
-	if err := setLimit(unix.RLIMIT_DATA, limit); err != nil {
+	if err := setLimit(unix.RLIMIT_DATA, s.memory); err != nil {
 		return err
 	}
-	if dataLimited(limit) {
+	if dataLimited(s.memory) {
 		*made |= scan.SandboxMemory
 	}
 	return nil

@@ -35,8 +35,9 @@ type Options struct {
 	Log          *os.File // what the service's standard error becomes; nil for none
 }
 
-// Overhead is private memory in bytes that is counted by RLIMIT_DATA and is not the engine's: the Go runtime's arena, and stacks.
-const Overhead = 160 << 20
+// Overhead is private memory in bytes that RLIMIT_DATA counts and that is not the engine's: the Go runtime's, and stacks, which count as
+// large as they may grow. With two workers and an engine of next to nothing, 76 to 85 MB were seen.
+func Overhead(workers int) uint64 { return 96<<20 + uint64(workers)*stackBytes }
 
 const (
 	defaultScratch = 512 << 20
@@ -126,10 +127,14 @@ func (o Options) arguments() []string {
 	if o.Workers == 0 {
 		o.Workers = defaultWorkers
 	}
+	limit := o.Memory
+	if limit > 0 {
+		limit += Overhead(o.Workers)
+	}
 	args := []string{
 		"--service=" + o.Service, "--definitions=" + o.Definitions,
 		fmt.Sprintf("--user=%d", o.User), fmt.Sprintf("--group=%d", o.Group), "--as-root=" + strconv.FormatBool(o.AsRoot),
-		fmt.Sprintf("--memory=%d", o.Memory), fmt.Sprintf("--scratch=%d", o.Scratch), fmt.Sprintf("--nice=%d", o.Nice),
+		fmt.Sprintf("--memory=%d", limit), fmt.Sprintf("--scratch=%d", o.Scratch), fmt.Sprintf("--nice=%d", o.Nice),
 		fmt.Sprintf("--daemon=%d", os.Getpid()), "--",
 		fmt.Sprintf("--workers=%d", o.Workers),
 	}

@@ -1,0 +1,128 @@
+package definitions
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// reached is called where tests kill the program. In a released one it does nothing.
+var reached = func(string) {}
+
+// newSuffix ends the name of what is being made and not yet in place. It is always the same, so that interrupted programs leave at most one.
+const newSuffix = ".new"
+
+// makeDirectories makes those that the store needs.
+func (s *Store) makeDirectories() error {
+	for _, dir := range []string{s.config.Dir, s.sets(), s.IncomingDir(), s.path(rejectedName)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeAtomic replaces a small file of the store: readers see the old or the new one, after a power loss too.
+func (s *Store) writeAtomic(path string, b []byte) error {
+	tmp := path + newSuffix
+	if err := os.Remove(tmp); err != nil && !isMissing(err) {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	reached("file-written")
+	if err := os.Rename(tmp, path); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	reached("file-renamed")
+	return syncDirectory(filepath.Dir(path))
+}
+
+// point makes a link name a set, by one rename.
+func (s *Store) point(name, id string) error {
+	if s.targetOrNone(name) == id {
+		return nil
+	}
+	tmp := s.path(name + newSuffix)
+	if err := os.Remove(tmp); err != nil && !isMissing(err) {
+		return err
+	}
+	if err := os.Symlink(setsName+"/"+id, tmp); err != nil {
+		return err
+	}
+	reached(name + "-linked")
+	if err := os.Rename(tmp, s.path(name)); err != nil {
+		return err
+	}
+	reached(name + "-renamed")
+	return syncDirectory(s.config.Dir)
+}
+
+// renameLink makes one link's name the other's, which replaces it.
+func (s *Store) renameLink(from, to string) error {
+	if err := os.Rename(s.path(from), s.path(to)); err != nil {
+		return err
+	}
+	reached(from + "-to-" + to)
+	return syncDirectory(s.config.Dir)
+}
+
+// swapLinks exchanges current and previous in one step. Where the file system cannot, current comes first, and a program that is killed
+// between the two leaves both names with the set that was asked for.
+func (s *Store) swapLinks() error {
+	current, err := s.target(currentName)
+	if err != nil {
+		return err
+	}
+	previous, err := s.target(previousName)
+	if err != nil {
+		return err
+	}
+	err = unix.Renameat2(unix.AT_FDCWD, s.path(currentName), unix.AT_FDCWD, s.path(previousName), unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return errors.Join(s.point(currentName, previous), s.point(previousName, current))
+	}
+	if err != nil {
+		return &os.LinkError{Op: "renameat2", Old: s.path(currentName), New: s.path(previousName), Err: err}
+	}
+	reached("links-exchanged")
+	return syncDirectory(s.config.Dir)
+}
+
+// syncDirectory makes renames and removals in a directory survive a power loss.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // file systems without such a thing
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// removeLink removes a link for good, if it is there.
+func (s *Store) removeLink(name string) error {
+	if err := os.Remove(s.path(name)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	reached(name + "-removed")
+	return syncDirectory(s.config.Dir)
+}

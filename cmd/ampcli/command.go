@@ -19,7 +19,7 @@ import (
 const long = `ampcli shows what the connector on this host does.
 
 Exit codes: 0 done; 1 the daemon is not running, or something could not be read; 2 usage, or a
-policy that cannot be used; 4 only root may do or read this.`
+policy or definitions that cannot be used; 4 only root may do or read this.`
 
 // patience is how long the daemon may take to answer.
 const patience = 10 * time.Second
@@ -31,6 +31,7 @@ type command struct {
 	rootDir            string // directory that stands for /, "" for the running host
 	out                io.Writer
 	getenv             func(string) string
+	engine             engine
 
 	output string
 	lang   string
@@ -89,7 +90,7 @@ func (c *command) root(began *bool) *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
-	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.versionCommand())
+	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.definitions(), c.versionCommand())
 	offer(root)
 	return root
 }

@@ -31,7 +31,7 @@ func place(t *testing.T) *command {
 func (c *command) call(t *testing.T, args ...string) (string, int, error) {
 	t.Helper()
 	var out bytes.Buffer
-	fresh := command{socket: c.socket, rootDir: c.rootDir, ledger: c.ledger, events: c.events, detections: c.detections, getenv: c.getenv, out: &out}
+	fresh := command{socket: c.socket, rootDir: c.rootDir, ledger: c.ledger, events: c.events, detections: c.detections, getenv: c.getenv, engine: c.engine, out: &out}
 	err := fresh.execute(t.Context(), args)
 	code := 0
 	if err != nil {

@@ -160,7 +160,7 @@ func mayBeLive(t *testing.T, s *Store, d deed) {
 
 func TestKilledAnywhere(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the sweep starts two programs for each of 80 kill points: not with -short")
+		t.Skip("the sweep starts two programs for each kill point: not with -short")
 	}
 	for what, d := range deeds {
 		t.Run(what, func(t *testing.T) {

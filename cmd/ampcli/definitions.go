@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/internal/scan"
+	"github.com/ampconnector/amp/internal/scan/definitions"
+)
+
+const definitionsHelp = `What the scan service finds is told by its definitions, which stand in ` + definitions.Dir + `.
+
+Fill ` + definitions.Dir + `/incoming with freshclam or cvdupdate and the daemon takes them in; or take in another directory
+with import. What is taken in is checked, tried in a separate process, and goes live only then; a file that fails is set aside with the
+reason, and its last good version stays.`
+
+// engine is how definitions are tried, and what they are judged by.
+type engine struct {
+	prove    definitions.Prove        // nil: this program cannot try any
+	level    uint32                   // functionality level of the engine library; 0: not known
+	unsigned func(policy.Policy) bool // whether a policy allows definitions without a signature; nil: none does
+}
+
+func (c *command) definitions() *cobra.Command {
+	d := &cobra.Command{Use: "definitions", Short: "List, check, take in or roll back the definitions of the scan service", Long: definitionsHelp, Args: cobra.NoArgs}
+	var force bool
+	list := &cobra.Command{
+		Use: "list", Short: "List the live, the previous and the built-in set, and what was set aside", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return c.listDefinitions() },
+	}
+	verify := &cobra.Command{
+		Use: "verify [DIR]", Short: "Check and try the definitions of a directory, the live set's if none is named; exit code 2 if one fails", Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: directories,
+		RunE: func(r *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return c.verifyDefinitions(r.Context(), args[0])
+			}
+			return c.verifyDefinitions(r.Context(), "")
+		},
+	}
+	take := &cobra.Command{
+		Use: "import DIR", Short: "Take in the definitions of a directory (root only); exit code 2 if they do not go live", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: directories,
+		RunE: func(r *cobra.Command, args []string) error {
+			return c.changeDefinitions(r.Context(), func(s *definitions.Store) (definitions.Outcome, error) { return s.Import(r.Context(), args[0], force) })
+		},
+	}
+	take.Flags().BoolVar(&force, "force", false, "try again what was set aside before")
+	rollback := &cobra.Command{
+		Use: "rollback", Short: "Go back to the set that was live before (root only)", Args: cobra.NoArgs,
+		RunE: func(r *cobra.Command, _ []string) error {
+			return c.changeDefinitions(r.Context(), func(s *definitions.Store) (definitions.Outcome, error) { return s.Rollback(r.Context()) })
+		},
+	}
+	d.AddCommand(list, verify, take, rollback)
+	return d
+}
+
+func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// definitionStore is the host's. A policy that cannot be read allows nothing.
+func (c *command) definitionStore() *definitions.Store {
+	p, err := c.loadPolicy()
+	return definitions.Open(definitions.Config{
+		Dir: c.path(definitions.Dir), BuiltIn: c.path(definitions.BuiltInDir), Program: "ampcli", Prove: c.engine.prove,
+		Unsigned: err == nil && c.engine.unsigned != nil && c.engine.unsigned(p),
+		Level:    c.engine.level, FIPS: definitions.FIPS(c.rootDirectory()), Wait: lockPatience,
+	})
+}
+
+func (c *command) listDefinitions() error {
+	l, err := c.definitionStore().List()
+	if c.output == "json" {
+		return errors.Join(c.json(l), err)
+	}
+	return errors.Join(definitionText{c}.listing(l), err)
+}
+
+func (c *command) verifyDefinitions(ctx context.Context, dir string) error {
+	s := c.definitionStore()
+	if dir == "" {
+		live, err := s.Current()
+		if err != nil {
+			return err
+		}
+		dir = live.Dir
+	}
+	checks, report, err := s.Verify(ctx, dir)
+	if err != nil && checks == nil {
+		return badInput(err)
+	}
+	failed := countFailed(checks)
+	if c.output == "json" {
+		if err := c.json(map[string]any{"directory": dir, "ok": err == nil && failed == 0, "checks": checks, "engine": report.Engine, "signatures": report.Signatures}); err != nil {
+			return err
+		}
+	} else if err := (definitionText{c}).checks(checks); err != nil {
+		return err
+	}
+	switch {
+	case failed > 0:
+		return errors.Join(fmt.Errorf("%w: %s: %d checks failed", errUnusable, word(dir), failed), err)
+	case err != nil:
+		return err
+	case c.output == "json":
+		return nil
+	}
+	return c.say(fault.Text{EN: "%s: can be used", JA: "%s: 使用できます"}.With(word(dir)))
+}
+
+func countFailed(checks []definitions.Check) (failed int) {
+	for _, k := range checks {
+		if k.Verdict == definitions.Failed {
+			failed++
+		}
+	}
+	return failed
+}
+
+// badInput makes errors of what was named on the command line a matter of the exit status.
+func badInput(err error) error {
+	if errors.Is(err, definitions.ErrNothing) || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errUnusable, err)
+	}
+	return err
+}
+
+// changeDefinitions does an import or a rollback, tells what came of it, and lets the daemon know.
+func (c *command) changeDefinitions(ctx context.Context, change func(*definitions.Store) (definitions.Outcome, error)) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("to change the definitions: %w", fs.ErrPermission)
+	}
+	out, err := change(c.definitionStore())
+	if out.Result != "" {
+		if werr := c.writeOutcome(out); werr != nil {
+			err = errors.Join(err, werr)
+		}
+	}
+	if err != nil {
+		return badInput(notTried(err, out.Report))
+	}
+	switch out.Result {
+	case definitions.Kept:
+		return fmt.Errorf("%w: %s; set %s is still live", errUnusable, out.Reason, out.Set.ID)
+	case definitions.Live:
+		return c.reload(ctx)
+	}
+	return nil
+}
+
+// notTried adds what a person can do where the engine could not be asked.
+func notTried(err error, r scan.Report) error {
+	if errors.Is(err, definitions.ErrNotProven) && r.Cause == scan.MemoryShort {
+		return fmt.Errorf("%w; memory has to hold the definitions a second time while they are tried", err)
+	}
+	return err
+}
+
+func (c *command) writeOutcome(out definitions.Outcome) error {
+	if c.output == "json" {
+		return c.json(out)
+	}
+	return definitionText{c}.outcome(out)
+}
+
+// reload makes the daemon take the live set now, and says where it could not.
+func (c *command) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := control.Ask(ctx, c.socket, control.Request{Verb: control.Reload})
+	if errors.Is(err, control.ErrNotRunning) {
+		if c.output == "json" {
+			return nil
+		}
+		return c.say(fault.Text{EN: "The daemon is not running; it takes effect when it starts.", JA: "デーモンは動作していません。起動時に適用されます。"})
+	}
+	if err != nil {
+		return fmt.Errorf("the set is live, and the daemon has not been told: %w", err)
+	}
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -107,6 +108,9 @@ func (s spec) contents(stage, format string) files.Contents {
 		c = append(c,
 			file(stage, unitFile, 0o644),
 			file(stage, selinux.PackagedPath, 0o644),
+			&files.Content{Destination: definitions.BuiltInDir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755}})
+		c = append(c, builtIn(stage)...)
+		c = append(c,
 			typedAlways(file(stage, "/opt/cisco/amp/etc/policy.xml", 0o644), files.TypeConfigNoReplace),
 			typedAlways(file(stage, "/etc/logrotate.d/cisco-amp", 0o644), files.TypeConfigNoReplace))
 	}
@@ -134,6 +138,19 @@ func (s spec) folders() []host.Directory {
 		ours = append(ours, host.Directory{Path: path.Dir(selinux.PackagedPath), Mode: 0o755, Owner: "root", Group: "root"})
 	}
 	return ours
+}
+
+// builtIn are the definitions that the scan service starts with on a new host.
+func builtIn(stage string) files.Contents {
+	names, err := fs.Glob(definitions.BuiltIn(), "*")
+	if err != nil {
+		panic(err) // the pattern is right
+	}
+	var c files.Contents
+	for _, name := range names {
+		c = append(c, file(stage, path.Join(definitions.BuiltInDir, name), 0o644))
+	}
+	return c
 }
 
 func file(stage, destination string, mode fs.FileMode) *files.Content {

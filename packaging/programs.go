@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// programs are the mains below cmd/ that the packages carry, all static.
-var programs = []string{"ampdaemon", "ampcli", "amp-remediate", "amp-install"}
+// programs are the mains below cmd/ that the packages carry. All are static but ampscansvc, which opens the host's engine library.
+var programs = []string{"ampdaemon", "ampscansvc", "ampcli", "amp-remediate", "amp-install"}
 
 // compile builds the programs for one architecture into dir. Everything that could make two builds of a commit differ is set
 // here: no cgo, no paths (-trimpath), no state of the checkout (-buildvcs), no flags from the environment.

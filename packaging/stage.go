@@ -12,6 +12,7 @@ import (
 
 	"github.com/goreleaser/nfpm/v2"
 
+	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -58,6 +59,9 @@ func (s spec) fill(stage, bin, version string, at time.Time) error {
 		}
 	}
 	if err := copyFile("LICENSE", stage+"/usr/share/licenses/"+s.name+"/LICENSE", 0o644); err != nil {
+		return err
+	}
+	if err := os.CopyFS(stage+definitions.BuiltInDir, definitions.BuiltIn()); err != nil {
 		return err
 	}
 	if err := writeModule(stage + selinux.PackagedPath); err != nil {

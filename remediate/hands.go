@@ -31,7 +31,9 @@ func (h hands) target(r host.Root, log *slog.Logger) *installer.Host {
 	if h.Target != nil {
 		return h.Target(r, log)
 	}
-	return installer.NewHost(r, log)
+	target := installer.NewHost(r, log)
+	target.Definitions = definitionsOf(r)
+	return target
 }
 
 func (h hands) gather(ctx context.Context, o health.Options) *health.Facts {

@@ -11,9 +11,12 @@ import (
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/internal/scan/sandbox"
+	"github.com/ampconnector/amp/internal/scan/trial"
 )
 
 const definitionsHelp = `What the scan service finds is told by its definitions, which stand in ` + definitions.Dir + `.
@@ -24,9 +27,8 @@ reason, and its last good version stays.`
 
 // engine is how definitions are tried, and what they are judged by.
 type engine struct {
-	prove    definitions.Prove        // nil: this program cannot try any
-	level    uint32                   // functionality level of the engine library; 0: not known
-	unsigned func(policy.Policy) bool // whether a policy allows definitions without a signature; nil: none does
+	prove definitions.Prove // nil: this program cannot try any
+	level uint32            // functionality level of the engine library; 0: not known
 }
 
 func (c *command) definitions() *cobra.Command {
@@ -64,6 +66,21 @@ func (c *command) definitions() *cobra.Command {
 	return d
 }
 
+// prove tries definitions in a process of the scan service's own.
+func (c *command) prove(ctx context.Context, dir string) (scan.Report, error) {
+	p, err := c.loadPolicy()
+	if err != nil {
+		p = policy.Default()
+	}
+	log, err := trial.OpenLog()
+	if err == nil {
+		defer log.Close()
+	}
+	return trial.Prove(trial.As(sandbox.Options{
+		Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1, Log: log,
+	}, host.Connectors[0].ScanAccount))(ctx, dir)
+}
+
 func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
@@ -73,7 +90,7 @@ func (c *command) definitionStore() *definitions.Store {
 	p, err := c.loadPolicy()
 	return definitions.Open(definitions.Config{
 		Dir: c.path(definitions.Dir), BuiltIn: c.path(definitions.BuiltInDir), Program: "ampcli", Prove: c.engine.prove,
-		Unsigned: err == nil && c.engine.unsigned != nil && c.engine.unsigned(p),
+		Unsigned: err == nil && p.Scan.Unsigned,
 		Level:    c.engine.level, FIPS: definitions.FIPS(c.rootDirectory()), Wait: lockPatience,
 	})
 }

@@ -21,6 +21,18 @@ import (
 
 const signature = "Local.A:0:0:4142434445\n"
 
+// allowUnsigned writes the policy.
+func (c *command) allowUnsigned(t *testing.T, allow bool) {
+	t.Helper()
+	file := c.path(policy.Path)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, `<policy version="1"><scan unsigned="%t"/></policy>`, allow), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // withDefinitions gives the command a host with the package's definitions, and an engine that refuses what has REFUSED in it.
 func (c *command) withDefinitions(t *testing.T) {
 	t.Helper()
@@ -28,7 +40,7 @@ func (c *command) withDefinitions(t *testing.T) {
 	if err := os.CopyFS(c.path(definitions.BuiltInDir), definitions.BuiltIn()); err != nil {
 		t.Fatal(err)
 	}
-	c.engine.unsigned = func(policy.Policy) bool { return true }
+	c.allowUnsigned(t, true)
 	c.engine.prove = func(_ context.Context, dir string) (scan.Report, error) {
 		entries, err := os.ReadDir(dir)
 		for _, e := range entries {
@@ -188,7 +200,7 @@ func TestDefinitionsThatCannotBeTried(t *testing.T) {
 			t.Errorf("verify: %d, %v, %q; expected 1 and the checks that could be made", code, err, out)
 		}
 	}
-	c.engine.unsigned = nil
+	c.allowUnsigned(t, false)
 	if out, code, _ := c.call(t, "definitions", "import", dir); code != 2 || !strings.Contains(out, "policy that allows") {
 		t.Errorf("no signature, and no word of the policy: %d, %q", code, out)
 	}
@@ -213,7 +225,6 @@ func TestOnlyRootChangesDefinitions(t *testing.T) {
 		c.engine.prove = func(context.Context, string) (scan.Report, error) {
 			return scan.Report{Stage: scan.StageReady}, nil
 		}
-		c.engine.unsigned = func(policy.Policy) bool { return true }
 		if out, code, err := c.call(t, args...); code != 0 {
 			t.Errorf("%q: exit code %d, %v, %s; expected 0", args, code, err, out)
 		}

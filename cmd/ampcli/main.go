@@ -22,6 +22,7 @@ func main() {
 		socket: control.Socket, ledger: fault.LedgerPath, events: monitor.LogPath, detections: monitor.DetectionLogPath,
 		out: os.Stdout, getenv: os.Getenv,
 	}
+	c.engine.prove = c.prove
 	err := c.execute(ctx, os.Args[1:])
 	stop()
 	if err != nil && c.silent(err) {

@@ -11,11 +11,24 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/scan/sandbox"
 )
 
 const confinedEnv = "AMP_TEST_CONFINED"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.Argument {
+		fmt.Println(sandbox.Enter(os.Args[2:]))
+		os.Exit(1)
+	}
+	if folder := os.Getenv(serviceEnv); folder != "" {
+		if err := scanFromConfined(folder); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(confinedEnv) != "" {
 		if err := confinedProgram(); err != nil {
 			fmt.Println(err)

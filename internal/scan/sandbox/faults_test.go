@@ -2,7 +2,6 @@ package sandbox_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"errors"
@@ -286,32 +285,4 @@ func playWithoutLibrary() int {
 		return 1
 	}
 	return report(sandbox.Options{})
-}
-
-// report starts a service and prints its report.
-func report(o sandbox.Options) int {
-	executable, err := os.Executable()
-	if err != nil {
-		return 1
-	}
-	o.Executable, o.Service, o.Definitions, o.Log = executable, os.Getenv("SERVICE"), os.Getenv("DEFINITIONS"), os.Stdout
-	o.User, o.Group, o.Memory = scanUser, scanUser, 512<<20
-	p, err := sandbox.Start(context.Background(), o)
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	m, err := p.Conn.ReceiveMessage()
-	if err != nil || m.Report == nil {
-		state, _ := p.Wait()
-		fmt.Println(m, err, state)
-		return 1
-	}
-	fmt.Printf("stage %d cause %d sandbox %#x error %s\n", m.Report.Stage, m.Report.Cause, uint32(m.Report.Sandbox), m.Report.Error)
-	p.Conn.Close()
-	if _, err := p.Wait(); err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	return 0
 }

@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "sandbox:", sandbox.Enter(os.Args[2:]))
 		os.Exit(1)
 	}
+	if len(os.Args) > 2 && strings.HasPrefix(os.Args[1], "--definitions=") {
+		probe(os.Args[1:])
+	}
 	if role := os.Getenv(roleEnv); role != "" {
 		os.Exit(play(role))
 	}
@@ -441,6 +444,8 @@ func play(role string) int {
 		return playDaemon()
 	case "without library":
 		return playWithoutLibrary()
+	case "no mounts":
+		return playWithoutMounts()
 	}
 	return 2
 }

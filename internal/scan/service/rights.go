@@ -19,7 +19,7 @@ func giveUpRights(sandbox *scan.Sandbox) error {
 	if held != 0 {
 		return fmt.Errorf("capget: capabilities %#x, none expected", held)
 	}
-	// Most kernels set this by the sandbox's hand; here it is for each thread to come, and the filter of system calls needs it.
+	// The sandbox did this before; the filter of system calls cannot be without it.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl PR_SET_NO_NEW_PRIVS: %w", err)
 	}

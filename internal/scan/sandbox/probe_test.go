@@ -47,6 +47,12 @@ func probe(args []string) {
 		{"make a device", func() error { return unix.Mknod(scratch+"/device", unix.S_IFBLK|0o600, 0) }},
 		{"change the user", func() error { return unix.Setreuid(0, 0) }},
 		{"mount", func() error { return unix.Mount("tmpfs", scratch, "tmpfs", 0, "") }},
+		{"gain rights by executing", func() error {
+			if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || set == 1 {
+				return unix.EPERM
+			}
+			return nil
+		}},
 		{"read definitions", func() error { _, err := os.ReadFile(definitions + "/eicar.ndb"); return err }},
 		{"write scratch", func() error { return os.WriteFile(scratch+"/x", []byte("x"), 0o700) }},
 		{"unpack a directory", func() error { return os.MkdirAll(scratch+"/a/b", 0o700) }},

@@ -90,6 +90,9 @@ func (c Config) withDefaults() Config {
 	if c.OpenLog == nil {
 		c.OpenLog = func(path string, cap int64) (EventLog, error) { return monitor.OpenLog(path, cap) }
 	}
+	if c.OpenScanner == nil {
+		c.OpenScanner = func(with ScanSurroundings) Scanner { return openScanner(c.Executable, c.Log, with) }
+	}
 	if c.StartChild == nil {
 		c.StartChild = func(ctx context.Context, token string) (Child, error) {
 			return startChild(ctx, c.Executable, token, canaryDirectory)

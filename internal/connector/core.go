@@ -38,7 +38,6 @@ type core struct {
 
 	scanner    Scanner
 	detections *sink // the log of them beside the event log
-	scanning   ScanSettings
 
 	facts     *health.Facts
 	force     inForce
@@ -209,7 +208,7 @@ func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Find
 	c.force.settle(facts)
 	c.facts = facts
 	c.openLog()
-	c.applyScan()
+	c.scanner.Apply(scanSettings(c.facts))
 	c.chooseSource(ctx) // first: how that went is judged too
 	facts.Monitoring = host.Read(c.monitoring(), "the daemon itself")
 	facts.Scanning = host.Read(c.scanner.State(), "the daemon itself")

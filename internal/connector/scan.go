@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/health"
@@ -15,7 +14,7 @@ import (
 // Scanner scans the files that events tell of, and those that it is asked to. Its methods may be called from any goroutine, and do not
 // wait, but for Restart and Close.
 type Scanner interface {
-	// Apply says what is to be scanned, and by whom. It takes effect at once.
+	// Apply says what is to be scanned, and by whom. It takes effect at once, and is a reason to look for new definitions too.
 	Apply(ScanSettings)
 	// Event is called for each event, from the goroutine of the source. The scanner keeps nothing of it but what it copies.
 	Event(*monitor.Event)
@@ -36,11 +35,6 @@ type ScanSettings struct {
 	// UID and GID are the scan account's. Where it cannot be used, AsRoot is why, and the service runs as root, without its rights.
 	UID, GID uint32
 	AsRoot   string
-}
-
-// Equal compares two settings.
-func (s ScanSettings) Equal(o ScanSettings) bool {
-	return s.Scan == o.Scan && s.UID == o.UID && s.GID == o.GID && s.AsRoot == o.AsRoot && slices.Equal(s.Excluded, o.Excluded)
 }
 
 // ScanSurroundings are what a scanner is given.
@@ -70,15 +64,6 @@ func scanSettings(f *health.Facts) ScanSettings {
 		s.UID, s.GID = user.Value.UID, group.Value.GID
 	}
 	return s
-}
-
-// applyScan tells the scanner what the facts ask for, where that is something new.
-func (c *core) applyScan() {
-	wanted := scanSettings(c.facts)
-	if !wanted.Equal(c.scanning) {
-		c.scanning = wanted
-		c.scanner.Apply(wanted)
-	}
 }
 
 // detected puts a detection into both logs, and says it.

@@ -135,6 +135,7 @@ func (s *Supervisor) become(state control.ScanState, detail string) {
 		s.since = s.Now()
 	}
 	s.state, s.detail, s.changed = state, detail, true
+	s.failed.Store(state == control.ScanFailed)
 }
 
 // stop ends everything, and waits for it.

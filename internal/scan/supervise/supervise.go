@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -160,6 +161,8 @@ type Supervisor struct {
 	scanned  uint64
 	found    uint64
 	failures uint64
+
+	failed atomic.Bool
 }
 
 // New makes a supervisor, which does nothing before Run.

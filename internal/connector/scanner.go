@@ -1,0 +1,343 @@
+package connector
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/scan"
+	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/internal/scan/queue"
+	"github.com/ampconnector/amp/internal/scan/supervise"
+	"github.com/ampconnector/amp/internal/scan/trial"
+	"github.com/ampconnector/amp/internal/scan/verdicts"
+)
+
+// scanDeadline is how long one scan may take before the service is taken to hang. The engine gives up by itself before.
+const (
+	scanDeadline  = 2 * time.Minute
+	engineGivesUp = 90 * time.Second
+)
+
+// scanner is the Scanner of a daemon: definitions, the supervised service, the memory of verdicts and the queue, put together.
+type scanner struct {
+	with       ScanSurroundings
+	executable string
+	log        *slog.Logger
+
+	settings atomic.Pointer[ScanSettings]
+	refresh  chan struct{} // settings or definitions may be others
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	runs     scanRuns
+	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning
+}
+
+// scanSession is what runs while files are scanned with one size of the service.
+type scanSession struct {
+	supervisor *supervise.Supervisor
+	queue      *queue.Queue
+	verdicts   *verdicts.Store
+	store      *definitions.Store
+	live       atomic.Pointer[definitions.Set] // that services are started with
+	blamed     string                          // ID of the set whose failure the store was told of
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+}
+
+// openScanner makes a scanner, which begins with the first settings.
+func openScanner(executable string, log *slog.Logger, with ScanSurroundings) Scanner {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &scanner{with: with, executable: executable, log: log, refresh: make(chan struct{}, 1), stop: stop}
+	s.running.Go(func() { s.run(ctx) })
+	return s
+}
+
+// Apply implements Scanner.
+func (s *scanner) Apply(settings ScanSettings) {
+	s.settings.Store(&settings)
+	select {
+	case s.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// run takes over settings and definitions as they change.
+func (s *scanner) run(ctx context.Context) {
+	var applied ScanSettings
+	for {
+		select {
+		case <-ctx.Done():
+			s.end()
+			return
+		case <-s.refresh:
+		}
+		wanted := *s.settings.Load()
+		session := s.session.Load()
+		if session != nil && wanted.Scan != applied.Scan {
+			s.end()
+			session = nil
+		}
+		if session == nil && wanted.Enabled {
+			session = s.begin(ctx, wanted)
+		}
+		applied = wanted
+		if session != nil {
+			session.apply(wanted)
+			session.renew(ctx, s.log)
+		}
+	}
+}
+
+// begin starts a session.
+func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession {
+	ctx, stop := context.WithCancel(ctx)
+	n := &scanSession{stop: stop}
+	n.store = definitions.Open(definitions.Config{
+		Dir: definitions.Dir, BuiltIn: definitions.BuiltInDir, Program: "ampdaemon", Unsigned: settings.Unsigned, FIPS: definitions.FIPS("/"),
+		Prove: func(ctx context.Context, dir string) (scan.Report, error) { return s.prove(ctx, dir) },
+	})
+	started, err := n.store.Start(ctx)
+	for _, did := range started.Did {
+		s.log.Warn("definitions", "did", did)
+	}
+	if err != nil {
+		s.log.Error("the definitions", "error", err)
+	}
+	n.live.Store(&started.Set)
+	n.verdicts = verdicts.New(verdicts.Path, verdicts.Options{Log: s.log})
+	n.supervisor = supervise.New(supervise.Config{
+		Start: func(ctx context.Context, o supervise.StartOptions) (supervise.Service, error) {
+			options := sandboxOptions(s.executable, *s.settings.Load())
+			options.AsRoot, options.Definitions, options.Workers = o.AsRoot, o.Definitions.Directory, o.Workers
+			return startScanProcess(ctx, options)
+		},
+		Definitions: n.definitions, Memory: n.verdicts, Workers: settings.Workers, Deadline: scanDeadline,
+		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
+	})
+	n.queue = queue.New(queue.Config{
+		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) { s.found(n, f) }, OnSetAside: s.setAside,
+		Workers: settings.Workers + 1, Log: s.log,
+	})
+	limits := limitsOf(settings.Scan)
+	limits.ScanTime = engineGivesUp
+	n.queue.SetLimits(limits)
+	n.running.Go(func() { n.verdicts.Run(ctx) })
+	n.running.Go(func() { n.queue.Run(ctx) })
+	n.apply(settings) // before it starts a service
+	n.running.Go(func() {
+		if err := n.supervisor.Run(ctx); err != nil {
+			s.log.Error("the scan service is not supervised any more", "error", err)
+		}
+	})
+	s.session.Store(n)
+	return n
+}
+
+// end ends the session, if there is one.
+func (s *scanner) end() {
+	if n := s.session.Swap(nil); n != nil {
+		n.stop()
+		n.running.Wait()
+	}
+}
+
+// Close implements Scanner.
+func (s *scanner) Close() error {
+	s.stop()
+	s.running.Wait()
+	s.runs.wait()
+	return nil
+}
+
+// changed looks what the supervisor has to tell.
+func (s *scanner) changed(n *scanSession) {
+	if st := n.supervisor.State(); st.State == control.ScanFailed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
+		select {
+		case s.refresh <- struct{}{}: // renew deals with it
+		default:
+		}
+	}
+	s.with.Changed()
+}
+
+// prove tries definitions in a service of its own.
+func (s *scanner) prove(ctx context.Context, dir string) (scan.Report, error) {
+	options := sandboxOptions(s.executable, *s.settings.Load())
+	options.Workers = 1
+	log, err := trial.OpenLog()
+	if err == nil {
+		defer log.Close()
+		options.Log = log
+	}
+	return trial.Prove(options)(ctx, dir)
+}
+
+// ownPaths are what the connector itself writes: to scan it would make it write more.
+var ownPaths = []string{"/var/log/cisco/", "/var/lib/cisco/amp/", "/run/cisco-amp/"}
+
+// apply takes over what can change while a session goes on.
+func (n *scanSession) apply(s ScanSettings) {
+	n.queue.Ignore(queue.Ignored{Paths: append(append([]string{}, ownPaths...), s.Excluded...)})
+	var why error
+	if s.AsRoot != "" {
+		why = errors.New(s.AsRoot)
+	}
+	n.supervisor.SetAsRoot(s.AsRoot != "", why)
+}
+
+// definitions says what a service that is started now loads.
+func (n *scanSession) definitions() supervise.Definitions {
+	set := n.live.Load()
+	return supervise.Definitions{Directory: set.Dir, Version: set.ID, BuiltIn: set.BuiltIn}
+}
+
+// renew takes in what an updater has brought, or another program has put in its place, and gets away from definitions with which no service starts.
+func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
+	n.incoming(ctx, log)
+	set, err := n.store.Current()
+	if err != nil {
+		log.Error("the definitions cannot be read; the service goes on with those that it has", "error", err)
+		return
+	}
+	st := n.supervisor.State()
+	if st.State == control.ScanFailed && set.ID != n.blamed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
+		n.blamed = set.ID
+		set = n.refused(ctx, log, set, st)
+	}
+	before := n.live.Swap(&set)
+	switch {
+	case before.ID == set.ID && before.Dir == set.Dir:
+	case st.State == control.ScanReady:
+		switched, err := n.supervisor.Switch(ctx)
+		if err != nil {
+			log.Error("the scan service does not take the new definitions", "definitions", set.ID, "error", err)
+			return
+		}
+		log.Info("the scan service has other definitions", "definitions", set.ID, "before", before.ID, "pause", switched.Pause)
+	default:
+		n.supervisor.Restart()
+	}
+}
+
+// incoming takes in what an updater has finished to bring.
+func (n *scanSession) incoming(ctx context.Context, log *slog.Logger) {
+	fresh, sight, err := n.store.News()
+	if err != nil || !fresh || !sight.Settled(time.Now()) {
+		return // News of a directory that is not there is no news, and of one that cannot be read neither
+	}
+	outcome, err := n.store.Import(ctx, n.store.IncomingDir(), false)
+	if err != nil {
+		log.Error("incoming definitions could not be taken in", "error", err)
+		return
+	}
+	log.Info("incoming definitions", "result", outcome.Result, "reason", outcome.Reason, "live", outcome.Set.ID)
+	for _, r := range outcome.SetAside {
+		log.Error("definitions set aside", "file", r.Name, "why", r.Check.String())
+	}
+}
+
+// refused tells the store of definitions that passed its checks and with which no service starts, and gives what is live instead.
+func (n *scanSession) refused(ctx context.Context, log *slog.Logger, set definitions.Set, st control.Scan) definitions.Set {
+	report := scan.Report{Stage: scan.StageDefinitions, Cause: scan.DefinitionsBad, Error: st.Error, File: st.File, Engine: st.Engine}
+	if st.Cause == control.ScanSelfTest {
+		report.Stage, report.Cause = scan.StageSelfTest, scan.SelfTestFailed
+	}
+	started, err := n.store.Failed(ctx, set.ID, report)
+	for _, did := range started.Did {
+		log.Warn("definitions", "did", did)
+	}
+	if err != nil {
+		log.Error("definitions with which the scan service does not start", "definitions", set.ID, "error", err)
+		return set
+	}
+	return started.Set
+}
+
+// Event implements Scanner. While no service can be started, nothing is kept for it.
+func (s *scanner) Event(e *monitor.Event) {
+	if n := s.session.Load(); n != nil && !n.supervisor.Failed() {
+		n.queue.Offer(e)
+	}
+}
+
+// State implements Scanner.
+func (s *scanner) State() control.Scan {
+	n := s.session.Load()
+	if n == nil {
+		if settings := s.settings.Load(); settings != nil && !settings.Enabled {
+			return control.Scan{State: control.ScanOff, Detail: "off: the policy asks for no scanning", Limits: supervise.Limits}
+		}
+		return control.Scan{State: control.ScanStarting, Detail: "starting", Limits: supervise.Limits}
+	}
+	st, counts := n.supervisor.State(), n.queue.Counts()
+	st.Queued, st.Known, st.Dropped = counts.Waiting, counts.Known, counts.Dropped
+	st.Scanned, st.Found, st.Failures = counts.Scanned, counts.Found, counts.Failures
+	return st
+}
+
+// found tells a detection.
+func (s *scanner) found(n *scanSession, f queue.Finding) {
+	st := n.supervisor.State()
+	e := monitor.Event{
+		Kind: monitor.Detection, Time: time.Now(), Process: f.Event.Process, Name: f.Answer.Name,
+		File:  monitor.File{Path: f.Path, Device: f.Identity.Device, Inode: f.Identity.Inode, Size: f.Identity.Size},
+		Found: monitor.Found{Cause: f.Event.Kind, Engine: st.Engine, Definitions: st.Definitions},
+	}
+	if e.Process == nil {
+		e.Process = &monitor.Process{PID: uint32(os.Getpid()), Comm: "ampdaemon", AUID: monitor.Unset} // on somebody's word
+	}
+	if f.SHA256 != [32]byte{} {
+		e.Found.SHA256 = hex.EncodeToString(f.SHA256[:])
+	}
+	s.with.Found(&e)
+}
+
+func (s *scanner) setAside(f queue.Finding) {
+	s.log.Error("a file is not scanned any more: the scan service ended on it twice", "path", f.Path)
+}
+
+// Restart implements Scanner.
+func (s *scanner) Restart(ctx context.Context) error {
+	n := s.session.Load()
+	if n == nil {
+		return errors.New("the policy asks for no scanning")
+	}
+	ended := n.supervisor.Forgive()
+	if n.supervisor.State().State == control.ScanReady {
+		if _, err := n.supervisor.Switch(ctx); err != nil {
+			return fmt.Errorf("start anew: %w", err)
+		}
+	} else if err := n.supervisor.Up(ctx); err != nil {
+		return err
+	}
+	if len(ended) == 0 {
+		return nil
+	}
+	_, err := n.queue.ScanPath(ctx, queue.ScanOptions{Paths: ended}, nil) // those that are gone are passed over
+	return err
+}
+
+// availableMemory is what the host has to spare, in bytes; 0 where that cannot be told.
+func availableMemory() uint64 {
+	b, err := os.ReadFile(meminfo)
+	if err != nil {
+		return 0
+	}
+	m, err := host.ParseMeminfo(meminfo, b)
+	if err != nil {
+		return 0
+	}
+	return m.Available
+}
+
+const meminfo = "/proc/meminfo"

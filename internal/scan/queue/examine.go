@@ -1,0 +1,203 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/scan"
+	"github.com/ampconnector/amp/internal/scan/supervise"
+	"github.com/ampconnector/amp/internal/scan/verdicts"
+)
+
+// mostTries is how often a file is scanned that changes during each scan. Whoever has it open for writing closes it some time, which is an event.
+const mostTries = 3
+
+// examine opens the file of an event and scans it.
+func (q *Queue) examine(ctx context.Context, it *item) {
+	f, err := it.open()
+	if err != nil {
+		q.countUnopened(err)
+		q.Log.Debug("a file is not scanned", "path", it.file().Path, "error", err)
+		return
+	}
+	defer f.Close()
+	e := it.event
+	r := q.scan(ctx, f, job{event: &e, path: it.file().Path, limits: *q.limits.Load()})
+	if !r.changed || r.answer.Result == scan.Infected {
+		return
+	}
+	if it.tries+1 >= mostTries {
+		q.counts.unsettled.Add(1)
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting.byKey[it.key] == nil { // else a newer event does it
+		q.put(&e, fileOf(&e, it.target), it.priority, it.tries+1)
+	}
+}
+
+func fileOf(e *monitor.Event, target bool) *monitor.File {
+	if target {
+		return &e.Target
+	}
+	return &e.File
+}
+
+func (q *Queue) countUnopened(err error) {
+	switch {
+	case errors.Is(err, errGone):
+		q.counts.gone.Add(1)
+	case errors.Is(err, errReplaced):
+		q.counts.replaced.Add(1)
+	default:
+		q.counts.unopened.Add(1)
+	}
+}
+
+// job is one file to scan, once it is open.
+type job struct {
+	event     *monitor.Event // nil where a person asked for it
+	path      string
+	limits    scan.Limits
+	impatient bool
+}
+
+// result is what came of it.
+type result struct {
+	answer  scan.Answer
+	known   bool
+	changed bool // during the scan
+	size    uint64
+	err     error
+}
+
+// scan looks a file up, has it scanned if it is not known, remembers the verdict and tells of it.
+func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
+	looked := q.Now()
+	id, err := verdicts.Identify(f)
+	if err != nil {
+		q.counts.unopened.Add(1)
+		return result{err: err}
+	}
+	if id.Size == 0 {
+		q.counts.known.Add(1)
+		return result{answer: scan.Answer{Result: scan.Clean}, known: true}
+	}
+	finding := Finding{Path: j.path, Identity: id, File: f}
+	if j.event != nil {
+		finding.Event = *j.event
+	}
+	done := q.claim(ctx, id)
+	defer done()
+	if v, ok := q.Memory.Lookup(id); ok {
+		return q.remembered(&v, finding)
+	}
+	a, err := q.Scanner.Scan(ctx, supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient})
+	if err != nil {
+		return q.unscanned(err, finding)
+	}
+	q.counts.scanned.Add(1)
+	after, err := verdicts.Identify(f)
+	r := result{answer: a.Answer, changed: err != nil || after != id, size: id.Size}
+	verdict := verdicts.Verdict{Result: a.Result, Name: a.Name, Time: looked}
+	switch a.Result {
+	case scan.Failed:
+		q.counts.failures.Add(1)
+		q.Log.Warn("a file could not be scanned", "path", j.path, "error", a.Error)
+	case scan.Infected:
+		verdict.SHA256 = q.hash(ctx, f, &id)
+		finding.Answer, finding.SHA256, finding.Changed = a.Answer, verdict.SHA256, r.changed
+		q.counts.found.Add(1)
+		defer q.OnVerdict(finding) // once it is remembered
+	}
+	if !r.changed {
+		q.Memory.Keep(a.Epoch, id, verdict)
+	}
+	return r
+}
+
+// claim keeps one file from being scanned twice at once: whoever comes second looks at what came of the first.
+func (q *Queue) claim(ctx context.Context, id verdicts.Identity) (done func()) {
+	for {
+		q.scanningMu.Lock()
+		other, busy := q.scanning[id]
+		if !busy {
+			over := make(chan struct{})
+			q.scanning[id] = over
+			q.scanningMu.Unlock()
+			return func() {
+				q.scanningMu.Lock()
+				delete(q.scanning, id)
+				q.scanningMu.Unlock()
+				close(over)
+			}
+		}
+		q.scanningMu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return func() {}
+		}
+	}
+}
+
+// remembered deals with a file whose verdict is known.
+func (q *Queue) remembered(v *verdicts.Verdict, finding Finding) result {
+	q.counts.known.Add(1)
+	r := result{answer: scan.Answer{Result: v.Result, Name: v.Name}, known: true, size: finding.Identity.Size}
+	if v.Result == scan.Infected {
+		q.counts.found.Add(1)
+		finding.Answer, finding.SHA256, finding.Known = r.answer, v.SHA256, true
+		q.OnVerdict(finding)
+	}
+	return r
+}
+
+// unscanned deals with a file that the scanner did not take.
+func (q *Queue) unscanned(err error, finding Finding) result {
+	switch {
+	case errors.Is(err, supervise.ErrSetAside):
+		q.counts.setAside.Add(1)
+		if q.OnSetAside != nil {
+			q.OnSetAside(finding)
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, supervise.ErrStopped):
+	default:
+		q.counts.failures.Add(1)
+	}
+	return result{err: err, size: finding.Identity.Size}
+}
+
+// hash is the SHA-256 of a file that is not too large, if it is the one with the identity from its beginning to its end.
+func (q *Queue) hash(ctx context.Context, f *os.File, id *verdicts.Identity) (sum [32]byte) {
+	if id.Size > q.HashBytes {
+		return sum
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, &untilDone{ctx, io.NewSectionReader(f, 0, int64(id.Size))})
+	if err != nil || uint64(n) != id.Size {
+		return sum
+	}
+	if after, err := verdicts.Identify(f); err != nil || after != *id {
+		return sum
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// untilDone ends a reading with its context.
+type untilDone struct {
+	ctx context.Context //nolint:containedctx // lives as long as one call
+	r   io.Reader
+}
+
+func (u *untilDone) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(b)
+}

@@ -1,0 +1,112 @@
+package queue
+
+import "github.com/ampconnector/amp/internal/monitor"
+
+// priority is the order in which files are scanned; smaller ones come first.
+type priority uint8
+
+const (
+	executed priority = iota
+	mapped
+	written
+	priorities
+)
+
+// wanted are the kinds of events that lead to a scan. A file that is made has no content yet: its writing and its linking tell of it.
+var wanted = [256]struct {
+	yes      bool
+	priority priority
+	target   bool // the file is the event's Target
+}{
+	monitor.Exec:       {true, executed, false},
+	monitor.FileMap:    {true, mapped, false},
+	monitor.FileWrite:  {true, written, false},
+	monitor.FileRename: {true, written, true},
+	monitor.FileLink:   {true, written, true},
+	monitor.FileCopy:   {true, written, true},
+}
+
+// Offer takes an event, which is the caller's again when it returns. It never waits for a scan, and what is not to be scanned costs no
+// memory. Of a file that waits already, the newest event is kept, and the higher priority. Where the queue is full, the file of the lowest priority that
+// has waited longest is dropped.
+func (q *Queue) Offer(e *monitor.Event) {
+	w := &wanted[e.Kind]
+	if !w.yes {
+		return
+	}
+	f := &e.File
+	if w.target {
+		f = &e.Target
+	}
+	if e.Kind == monitor.FileWrite && f.Size == 0 && f.Changed != 0 {
+		return // empty; without a ctime the size is not known either
+	}
+	if f.Path == "" && f.Inode == 0 {
+		return
+	}
+	g := q.ignored.Load()
+	if e.Process != nil && g.pid(e.Process.PID) || g.path(f.Path) {
+		return
+	}
+	q.mu.Lock()
+	q.put(e, f, w.priority, 0)
+	q.mu.Unlock()
+	q.rouse()
+}
+
+// rouse gives a worker that has nothing to do a reason to look.
+func (q *Queue) rouse() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// put keeps a copy of an event. The caller holds mu.
+func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) {
+	k := keyOf(f)
+	if it := q.waiting.byKey[k]; it != nil {
+		q.counts.merged++
+		q.waiting.raise(it, p)
+		if it.target == (f == &e.Target) && it.event.File.Path == e.File.Path && it.event.Target.Path == e.Target.Path && sameProcess(it.event.Process, e.Process) {
+			return
+		}
+		it.event, it.target = q.keep(e), f == &e.Target
+		return
+	}
+	if q.waiting.full() {
+		q.counts.dropped++
+		if !q.waiting.makeRoom(p) {
+			return
+		}
+	}
+	q.counts.queued++
+	q.waiting.push(&item{event: q.keep(e), key: k.owned(), target: f == &e.Target, priority: p, tries: tries})
+}
+
+func sameProcess(a, b *monitor.Process) bool {
+	return a == b || a != nil && b != nil && a.PID == b.PID && a.StartBoot == b.StartBoot && a.Equal(*b)
+}
+
+// keep is a copy of an event that stays good.
+func (q *Queue) keep(e *monitor.Event) monitor.Event {
+	c := *e
+	c.Process = nil // not to be copied for each event
+	c = c.Clone()
+	if e.Process != nil {
+		c.Process = q.subjects.keep(e.Process)
+	}
+	return c
+}
+
+// subjects are copies of the processes that events came of last, one for all events of a process.
+type subjects [64]*monitor.Process
+
+func (s *subjects) keep(p *monitor.Process) *monitor.Process {
+	kept := &s[p.PID%uint32(len(s))]
+	if !sameProcess(*kept, p) {
+		c := p.Clone()
+		*kept = &c
+	}
+	return *kept
+}

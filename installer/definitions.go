@@ -122,7 +122,7 @@ func (*RestoreDefinitions) Undo(context.Context, *Host) error { return nil }
 
 // DropDefinitions puts the set before in the place of the one of a version.
 type DropDefinitions struct {
-	Version string // that is dropped; where another one is in use, nothing is done
+	Version string // that is dropped; where another one is in use, nothing is done. "" is the one in use when the step is prepared
 }
 
 // Kind implements Step.
@@ -130,6 +130,9 @@ func (*DropDefinitions) Kind() string { return "drop-definitions" }
 
 // Title implements Step.
 func (s *DropDefinitions) Title() fault.Text {
+	if s.Version == "" {
+		return fault.Text{EN: "drop the newest definitions and go back to the set before", JA: "最新の定義の取り下げと、以前の定義への復帰"}
+	}
 	return fault.Text{EN: "drop the definitions %s and go back to the set before", JA: "定義 %s の取り下げと、以前の定義への復帰"}.With(s.Version)
 }
 
@@ -143,11 +146,20 @@ func (s *DropDefinitions) Needed(ctx context.Context, h *Host) (bool, error) {
 		return false, err
 	}
 	current, err := store.Current(ctx)
-	return err == nil && current == s.Version, err
+	return err == nil && current != "" && (s.Version == "" || current == s.Version), err
 }
 
 // Prepare implements Step.
-func (*DropDefinitions) Prepare(context.Context, *Host) error { return nil }
+func (s *DropDefinitions) Prepare(ctx context.Context, h *Host) error {
+	if s.Version != "" {
+		return nil
+	}
+	store, err := h.store()
+	if err == nil {
+		s.Version, err = store.Current(ctx)
+	}
+	return err
+}
 
 // Apply implements Step.
 func (s *DropDefinitions) Apply(ctx context.Context, h *Host) error {

@@ -136,6 +136,14 @@ func TestDropDefinitions(t *testing.T) {
 	if r, err := runOne(t, s.host(), step, false); r.Outcome != Skipped || err != nil {
 		t.Errorf("again: %+v, %v", r, err)
 	}
+	s.plant(t, "27502", "27500")
+	step = &DropDefinitions{}
+	if r, err := runOne(t, s.host(), step, false); r.Outcome != Done || err != nil || step.Version != "27502" {
+		t.Errorf("the one in use: %+v, %v, %+v", r, err, step)
+	}
+	if current, _ := s.Current(t.Context()); current != "27500" {
+		t.Errorf("in use: %q", current)
+	}
 	if r, err := runOne(t, s.host(), &DropDefinitions{Version: "27500"}, false); r.Outcome != Failed || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing before: %+v, %v", r, err)
 	}

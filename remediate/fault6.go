@@ -43,7 +43,7 @@ func planChoice(f *health.Facts, exclude []policy.Exclusion, rollback bool) []in
 
 // dropItems drops the definitions in use. The built-in ones stay: they are part of the program.
 func dropItems(s control.Scan) []installer.Item {
-	if s.BuiltIn || s.Definitions == "" {
+	if s.BuiltIn { // a service that does not run does not say so, and the step finds out
 		return []installer.Item{{Manual: nothingToDrop}}
 	}
 	return []installer.Item{{Step: &installer.DropDefinitions{Version: s.Definitions}}}

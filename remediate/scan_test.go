@@ -247,8 +247,8 @@ func TestRemedyDropsDefinitions(t *testing.T) {
 		t.Errorf("built-in: exit %d\n%s", code, out)
 	}
 	w = endingWorld(t)
-	w.facts.Scanning.Value = control.Scan{State: control.ScanFailed, Stage: "definitions", Cause: control.ScanMemory, Definitions: "27500", Limits: w.facts.Scanning.Value.Limits}
-	if code, out, errs = w.remedyOf(t, 7, func(t *Tool) { yes(t); t.Rollback = true }); code != ExitGone || w.sets.current != "27499" {
+	w.facts.Scanning.Value = control.Scan{State: control.ScanFailed, Stage: "definitions", Cause: control.ScanMemory, Limits: w.facts.Scanning.Value.Limits}
+	if code, out, errs = w.remedyOf(t, 7, func(t *Tool) { yes(t); t.Rollback = true }); code != ExitGone || w.sets.current != "27499" || !strings.Contains(out, "drop the newest definitions") {
 		t.Errorf("fault 7: exit %d, %+v\n%s%s", code, w.sets, out, errs)
 	}
 }

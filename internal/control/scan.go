@@ -29,8 +29,8 @@ const (
 
 // Bounds of the lists of a Scan.
 const (
-	MaxScanEnds = 32 // ends, each with at most MaxEndFiles
-	MaxEndFiles = 8
+	MaxScanEnds = 64 // ends, each with at most MaxEndFiles
+	MaxEndFiles = 16
 	MaxSetAside = 64 // files
 )
 

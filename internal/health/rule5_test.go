@@ -116,6 +116,7 @@ func TestRule5(t *testing.T) {
 		}),
 			state: fault.Raised, causes: []string{CauseAsRoot}, reason: "files are scanned as root: setuid: EAGAIN", shown: "root, since: setuid: EAGAIN"},
 		{name: "scans as root and nobody says so", change: scan(func(s *control.Scan) { s.UID = 0 }), state: fault.Raised, causes: []string{CauseAsRoot}, shown: "root"},
+		{name: "not looked at yet", change: scan(func(s *control.Scan) { s.UID, s.GID, s.User = 0, 0, "" }), state: fault.Clear},
 		{name: "would scan as root", change: scan(func(s *control.Scan) { s.PID, s.AsRoot = 0, true }), state: fault.Raised, causes: []string{CauseAsRoot}},
 		{name: "scans as another user", change: scan(func(s *control.Scan) { s.UID = 1000 }), state: fault.Raised, causes: []string{CauseOtherUser}, reason: "runs as uid 1000 gid 997", shown: "uid 1000 gid 997"},
 		{name: "scans with another group", change: scan(func(s *control.Scan) { s.GID = 100 }), state: fault.Raised, causes: []string{CauseOtherUser}},

@@ -8,6 +8,7 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // endsAt are ends so long before noon, in seconds, oldest first.
@@ -32,6 +33,15 @@ func scanRows() []row {
 		{name: "no daemon", change: func(f *Facts) { f.Scanning = host.NotKnown[control.Scan](control.Socket, errNoDaemon) }, state: fault.Unknown, reason: "not running"},
 		{name: "an image", change: func(f *Facts) { f.Scanning = host.NotKnown[control.Scan](control.Socket, host.ErrNotRunning) }, state: fault.Unknown, reason: "only the running host"},
 		{name: "off", change: scan(func(s *control.Scan) { s.State = control.ScanOff }), state: fault.NotApplicable, reason: "scanning is off", shown: "off"},
+		{name: "off in the policy", change: func(f *Facts) {
+			f.Policy.Value.Scan.Enabled = false
+			f.Scanning = host.NotKnown[control.Scan](control.Socket, errNoDaemon)
+			f.Host.Engine.Libraries.Value = nil
+		}, state: fault.NotApplicable, reason: "scanning is off in the policy", shown: "off"},
+		{name: "policy not readable", change: func(f *Facts) {
+			f.Policy = host.NotKnown[policy.Policy](policy.Path, errDenied)
+			f.Scanning = host.NotKnown[control.Scan](control.Socket, errNoDaemon)
+		}, state: fault.Unknown, reason: "not running", shown: "permission denied"},
 		{name: "not said", change: scan(func(s *control.Scan) { *s = control.Scan{} }), state: fault.Unknown, reason: "has not said"},
 		{name: "not known to the daemon", change: scan(func(s *control.Scan) { s.State = control.ScanUnknown }), state: fault.Unknown},
 		{name: "a daemon without a scan service", change: scan(func(s *control.Scan) { *s = control.Scan{State: "absent"} }), state: fault.Unknown, reason: "has not said"},

@@ -23,7 +23,7 @@ func (rule7) Check(f *Facts) fault.Finding {
 	q := &inquiry{}
 	s, done := q.scanning(f)
 	if done != nil {
-		if q.withoutLibrary(f) {
+		if done.State == fault.Unknown && q.withoutLibrary(f) {
 			return q.finding(fault.Text{})
 		}
 		return *done
@@ -35,8 +35,7 @@ func (rule7) Check(f *Facts) fault.Finding {
 		return q.finding(fault.Text{})
 	case s.State == control.ScanReady:
 		q.saw(wordScanService, wordReady, from, wordReady)
-		q.saw(wordEngine, fault.Verbatim("ClamAV "+clean(s.Engine)), from, onlyContext)
-		q.saw(wordDefinitions, definitionsOf(s), from, onlyContext)
+		q.engine(f, s)
 		return q.finding(fault.Text{EN: "the scan service is running", JA: "スキャンサービスは動作しています"})
 	case s.State == control.ScanWaiting:
 		// It came up before: that it ends is fault 6.
@@ -61,6 +60,16 @@ var (
 	errStarting = errors.New("it is starting")
 )
 
+// engine shows what is in use, as far as the service came to say so.
+func (q *inquiry) engine(f *Facts, s control.Scan) {
+	if s.Engine != "" {
+		q.saw(wordEngine, fault.Verbatim("ClamAV "+clean(s.Engine)), scanSource(f), onlyContext)
+	}
+	if s.BuiltIn || s.Definitions != "" {
+		q.saw(wordDefinitions, definitionsOf(s), scanSource(f), onlyContext)
+	}
+}
+
 func definitionsOf(s control.Scan) fault.Text {
 	if s.BuiltIn {
 		return fault.Text{EN: "built-in only", JA: "組み込みのみ"}
@@ -72,7 +81,7 @@ func definitionsOf(s control.Scan) fault.Text {
 // it is there proves nothing.
 func (q *inquiry) withoutLibrary(f *Facts) bool {
 	libraries := f.Host.Engine.Libraries
-	if !f.Found || f.Connector.Vendor || f.Scanning.Known() || !libraries.Known() || len(libraries.Value) > 0 {
+	if f.Connector.Vendor || f.Scanning.Known() || !libraries.Known() || len(libraries.Value) > 0 {
 		return false
 	}
 	q.unread = nil
@@ -138,8 +147,7 @@ var causeEvidence = map[string]func(*inquiry, *Facts, control.Scan){
 	control.ScanMemory:      showMemory,
 	control.ScanRights:      showRights,
 	control.ScanSelfTest: func(q *inquiry, f *Facts, s control.Scan) {
-		q.saw(wordEngine, fault.Verbatim("ClamAV "+clean(s.Engine)), scanSource(f), onlyContext)
-		q.saw(wordDefinitions, definitionsOf(s), scanSource(f), onlyContext)
+		q.engine(f, s)
 	},
 	control.ScanKilled: func(q *inquiry, f *Facts, s control.Scan) {
 		if len(s.Ends) > 0 {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 var (
@@ -14,14 +15,20 @@ var (
 	errVendorScan = errors.New("only the vendor's connector can tell")
 	errNotTold    = errors.New("the daemon has not said yet")
 
-	scanOff = fault.Text{EN: "scanning is off", JA: "スキャンは無効です"}
+	wordScanning = fault.Text{EN: "scanning", JA: "スキャン"}
+	scanOff      = fault.Text{EN: "scanning is off in the policy", JA: "ポリシーでスキャンが無効になっています"}
 )
+
+func scanWanted(p policy.Policy) bool { return p.Scan.Enabled }
 
 // scanning gives the state of the scan service; false where the finding is made already.
 func (q *inquiry) scanning(f *Facts) (control.Scan, *fault.Finding) {
 	done := func(x fault.Finding) (control.Scan, *fault.Finding) { return control.Scan{}, &x }
 	if !f.Found {
 		return done(q.absent(f))
+	}
+	if !q.switchOn(f, wordScanning, scanWanted) {
+		return done(q.notApplicable(scanOff))
 	}
 	if f.Connector.Vendor {
 		q.missing(wordScanService, f.Connector.Binary, onlyContext, errVendorScan)

@@ -15,11 +15,12 @@ var ScanProcessCauses = []string{CauseAsRoot, CauseOtherUser, CauseProcessGroup,
 // is judged: a fault of the account would otherwise hide behind a daemon that does not run.
 func (q *inquiry) scanProcess(f *Facts) {
 	s := f.Scanning.Value
-	if f.Connector.Vendor || !f.Scanning.Known() || s.PID == 0 && !s.AsRoot {
+	seen := s.PID != 0 && s.User != "" // one that has just started was not looked at yet
+	if f.Connector.Vendor || !f.Scanning.Known() || !seen && !s.AsRoot {
 		return
 	}
 	name, from := f.Connector.ScanAccount, f.Scanning.From
-	if s.AsRoot || s.PID != 0 && s.UID == 0 {
+	if s.AsRoot || s.UID == 0 {
 		q.asRoot(name, from, s)
 		return // that root has other groups and all capabilities is the same deviation
 	}

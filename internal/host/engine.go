@@ -59,7 +59,10 @@ func EngineLibrary(r Root) Reading[[]string] {
 	if len(found) == 0 && unread != nil {
 		return NotKnown[[]string](ldConfig, unread)
 	}
-	return Read(found, strings.Join(libraryFolders[:4], ", "))
+	if len(found) > 0 {
+		return Read(found, path.Dir(found[0]))
+	}
+	return Read(found, ldConfig+", "+strings.Join(libraryFolders[:4], ", "))
 }
 
 const (

@@ -3,6 +3,7 @@ package remediate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/host"
@@ -58,7 +59,7 @@ func (s definitionStore) Verify(ctx context.Context) ([]installer.BadDefinition,
 func (s definitionStore) judge(ctx context.Context) ([]installer.BadDefinition, scan.Report, error) {
 	set, err := s.Store.Current()
 	if err != nil {
-		return []installer.BadDefinition{{File: definitions.Dir, Why: err.Error()}}, scan.Report{}, nil
+		return []installer.BadDefinition{{File: definitions.Dir, Why: err.Error()}}, scan.Report{}, nil //nolint:nilerr // a link that leads nowhere is what is wrong
 	}
 	checks, report, err := s.Store.Verify(ctx, set.Dir)
 	var bad []installer.BadDefinition
@@ -91,8 +92,18 @@ func (s definitionStore) Restore(ctx context.Context) error {
 	return err
 }
 
-// Rollback implements installer.Definitions.
+// Rollback implements installer.Definitions. The set before may be one that a rollback left: to go back to that would undo what was asked for.
 func (s definitionStore) Rollback(ctx context.Context) error {
+	if previous, err := s.Previous(); err == nil {
+		rejected, err := s.Rejected()
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(rejected, func(r definitions.Rejected) bool { return r.Key == previous.ID && r.Final() })
+		if i >= 0 {
+			return errSetBefore.wrong(previous.ID, rejected[i].Check)
+		}
+	}
 	outcome, err := s.Store.Rollback(ctx)
 	if err == nil && outcome.Result != definitions.Live {
 		err = fmt.Errorf("%s: %s", outcome.Result, outcome.Reason)

@@ -108,6 +108,7 @@ var (
 	errInclude       = message{"--include: %v", "--include の指定を使用できません: %v"}
 	errNoProgram     = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
 	errNotExcluded   = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
+	errSetBefore     = message{"the set before, %s, was set aside: %s", "以前の定義 %s は退避済みです: %s"}
 	errBadFile       = message{"%v", "ファイルの内容を解釈できません: %v"}
 	errEvaluate      = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
 	errNoRemedy      = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}

@@ -109,12 +109,12 @@ var (
 		JA: "最後に正常だった定義でも開始処理がシグナルで終了する場合: SIGSYS は、このホストのライブラリがサンドボックスで禁止されたシステムコールを使用したことを示します。SIGKILL はメモリー不足、その他はエンジンのライブラリの破損を示します。スキャンサービスのログを添えて報告してください。",
 	}
 	updateByHand = fault.Text{
-		EN: "If the library of the distribution is too old, update the host to a release that has ClamAV 0.103 or newer.",
-		JA: "ディストリビューションのライブラリが古すぎる場合は、ClamAV 0.103 以降を含むリリースに更新してください。",
+		EN: "If the library of the distribution is too old, update the host to a release that has ClamAV 0.101 or newer.",
+		JA: "ディストリビューションのライブラリが古すぎる場合は、ClamAV 0.101 以降を含むリリースに更新してください。",
 	}
 	updateKnownByHand = fault.Text{
-		EN: "If %s is not from the distribution's package, take it out of the way of the dynamic linker; if it is, and too old, update the host to a release that has ClamAV 0.103 or newer.",
-		JA: "%s がディストリビューションのパッケージのものでない場合は、動的リンカーの検索対象から外してください。パッケージのものが古すぎる場合は、ClamAV 0.103 以降を含むリリースに更新してください。",
+		EN: "If %s is not from the distribution's package, take it out of the way of the dynamic linker; if it is, and too old, update the host to a release that has ClamAV 0.101 or newer.",
+		JA: "%s がディストリビューションのパッケージのものでない場合は、動的リンカーの検索対象から外してください。パッケージのものが古すぎる場合は、ClamAV 0.101 以降を含むリリースに更新してください。",
 	}
 	memoryByHand = fault.Text{
 		EN: "Give the host more memory (%s; ClamAV's official definitions take about 1200 MiB), or go back to smaller definitions.",

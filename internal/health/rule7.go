@@ -158,7 +158,7 @@ var causeEvidence = map[string]func(*inquiry, *Facts, control.Scan){
 	control.ScanHung: showMemory,
 }
 
-var wordEngineVersion = fault.Text{EN: "ClamAV 0.103 or newer, with all functions that the service uses", JA: "ClamAV 0.103 以降で、必要な関数をすべて備えること"}
+var wordEngineVersion = fault.Text{EN: "ClamAV 0.101 or newer, with all functions that the service uses", JA: "ClamAV 0.101 以降で、必要な関数をすべて備えること"}
 
 // library shows which libraries are there, and which package has one.
 func (q *inquiry) library(f *Facts) {

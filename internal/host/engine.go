@@ -8,9 +8,14 @@ import (
 	"strings"
 )
 
-// EngineSonames are the names under which the scan engine's library may be there, the newest first: one to come, ClamAV 1.3 to 1.5, 1.0 to
-// 1.2, and 0.103.
-var EngineSonames = []string{"libclamav.so.13", "libclamav.so.12", "libclamav.so.11", "libclamav.so.9"}
+// EngineSonames are the names that the scan engine's library, libclamav, may have, in the order in which they are tried: 12 is of ClamAV 1.3
+// to 1.5 (what Debian and EPEL bring as updates), 11 of 1.0 to 1.2 (Debian 12 as it was released), 9 of 0.101 to 0.105 (EPEL 7, older Ubuntu
+// and SUSE). 10 was not released. Those after 12 did not exist when this was written; a library of such a name works if it has kept the
+// functions.
+var EngineSonames = []string{
+	"libclamav.so.12", "libclamav.so.11", "libclamav.so.9", "libclamav.so.10",
+	"libclamav.so.13", "libclamav.so.14", "libclamav.so.15", "libclamav.so.16",
+}
 
 // EngineFacts is what the files of a host say of its scan engine.
 type EngineFacts struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ebitengine/purego"
 
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/scan"
 )
 
@@ -30,14 +31,6 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// sonames are the names that libclamav may have, in the order in which they are tried: 12 is of ClamAV 1.3 to 1.5 (what Debian and EPEL
-// bring as updates), 11 of 1.0 to 1.2 (Debian 12 as it was released), 9 of 0.101 to 0.105 (EPEL 7, older Ubuntu and SUSE). 10 was not
-// released. Those after 12 did not exist when this was written; a library of such a name works if it has kept the functions.
-var sonames = []string{
-	"libclamav.so.12", "libclamav.so.11", "libclamav.so.9", "libclamav.so.10",
-	"libclamav.so.13", "libclamav.so.14", "libclamav.so.15", "libclamav.so.16",
-}
 
 // Library is libclamav.
 type Library struct {
@@ -76,7 +69,7 @@ func (s *scanning) functions() map[string]any {
 }
 
 // Open opens the library by the first name that the dynamic loader finds. It may be called once a process, and errors are of type *Error.
-func Open() (*Library, error) { return open(sonames) }
+func Open() (*Library, error) { return open(host.EngineSonames) }
 
 func open(names []string) (*Library, error) {
 	handle, name, err := find(names)

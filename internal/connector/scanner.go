@@ -312,6 +312,7 @@ func (s *scanner) Restart(ctx context.Context) error {
 	if n == nil {
 		return errors.New("the policy asks for no scanning")
 	}
+	n.apply(*s.settings.Load()) // an exclusion that has just been made counts
 	ended := n.supervisor.Forgive()
 	if n.supervisor.State().State == control.ScanReady {
 		if _, err := n.supervisor.Switch(ctx); err != nil {

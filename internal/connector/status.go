@@ -154,7 +154,11 @@ func lossOf(counts monitor.Counts) control.Loss {
 // handle answers the control socket.
 func (c *core) handle(ctx context.Context, req control.Request) control.Answer {
 	if req.Verb == control.ReadStatus {
-		return control.Answer{Status: c.status()}
+		s := c.status()
+		if !req.Root {
+			s.Scan = s.Scan.Public()
+		}
+		return control.Answer{Status: s}
 	}
 	if req.Verb == control.ReadTop {
 		return control.Answer{Top: c.busiest(req.Root)}
@@ -162,12 +166,19 @@ func (c *core) handle(ctx context.Context, req control.Request) control.Answer {
 	if scanVerbs[req.Verb] != nil {
 		return c.scanAnswer(req)
 	}
-	if req.Verb == control.RestartScan {
-		if err := c.scanner.Restart(ctx); err != nil {
-			return control.Answer{Code: control.Incomplete, Error: "the scan service: " + err.Error(), Status: c.status()}
-		}
+	a := c.ask(ctx, req.Verb)
+	if req.Verb != control.RestartScan || a.Code != "" {
+		return a
 	}
-	r := request{req.Verb, make(chan struct{})}
+	if err := c.scanner.Restart(ctx); err != nil {
+		c.Log.Error("the scan service was to be restarted", "error", err) // the fault tells it
+	}
+	return c.ask(ctx, control.Evaluate)
+}
+
+// ask has the loop carry a request out.
+func (c *core) ask(ctx context.Context, verb control.Verb) control.Answer {
+	r := request{verb, make(chan struct{})}
 	select {
 	case c.requests <- r:
 	case <-ctx.Done():

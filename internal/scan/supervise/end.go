@@ -68,17 +68,17 @@ func (s *Supervisor) ended(i *instance, memory uint64) {
 func (s *Supervisor) record(i *instance, left []*flight, memory uint64) {
 	now := s.Now()
 	if n := len(s.ends); n == 0 || now.Sub(s.ends[n-1].Time) >= time.Duration(Limits.Quiet)*time.Second {
-		s.endPause = firstEndPause
+		s.endPause, s.ends = firstEndPause, nil // those before the quiet are history
 	}
 	end := control.ScanEnd{
 		Time: now.UTC(), PID: i.service.PID(), Hung: i.hung, Signal: signalName(i.exit.Signal), Status: i.exit.Status, Memory: memory,
 	}
 	for _, f := range left {
-		if f.sent && len(end.Files) < maxEndFiles {
+		if f.sent && len(end.Files) < control.MaxEndFiles {
 			end.Files = append(end.Files, f.Path)
 		}
 	}
-	if len(s.ends) >= maxEnds {
+	if len(s.ends) >= control.MaxScanEnds {
 		s.ends = slices.Delete(s.ends, 0, 1)
 	}
 	s.ends = append(s.ends, end)
@@ -153,14 +153,13 @@ func (s *Supervisor) again(f *flight) {
 	}
 }
 
-// recentEnds are those that fault 6 is judged by.
+// recentEnds are all since the service was last quiet; none once it is again. The caller holds mu.
 func (s *Supervisor) recentEnds() []control.ScanEnd {
-	after := s.Now().Add(-time.Duration(max(Limits.Window, Limits.Quiet)) * time.Second)
-	i := slices.IndexFunc(s.ends, func(e control.ScanEnd) bool { return e.Time.After(after) })
-	if i < 0 {
+	n := len(s.ends)
+	if n == 0 || s.Now().Sub(s.ends[n-1].Time) >= time.Duration(Limits.Quiet)*time.Second {
 		return nil
 	}
-	recent := slices.Clone(s.ends[i:])
+	recent := slices.Clone(s.ends)
 	for i := range recent {
 		recent[i].Files = slices.Clone(recent[i].Files)
 		for j, f := range recent[i].Files {

@@ -15,6 +15,9 @@ type StartError struct {
 	Cause string     // one of internal/control's
 	Text  string     // the error
 	File  string     // the definition file to blame, if there is one
+
+	Engine      string      // version of its library; "" where it did not come so far
+	Definitions Definitions // that it was to load
 }
 
 // Error names the stage, the file and the error.
@@ -39,7 +42,7 @@ var causes = map[scan.Cause]string{
 func (s *Supervisor) launch(ctx context.Context, o StartOptions) (*instance, *StartError) {
 	service, err := s.Start(ctx, o)
 	if err != nil {
-		return nil, &StartError{Cause: control.ScanProgram, Text: err.Error()}
+		return nil, &StartError{Cause: control.ScanProgram, Text: err.Error(), Definitions: o.Definitions}
 	}
 	i := &instance{
 		service: service, options: o, exited: make(chan struct{}), read: make(chan struct{}), gone: make(chan struct{}), flights: make(map[uint64]*flight),
@@ -61,6 +64,7 @@ func (s *Supervisor) launch(ctx context.Context, o StartOptions) (*instance, *St
 		s.Memory.Begin(i.epoch)
 		return i, nil
 	}
+	failure.Engine, failure.Definitions = i.report.Engine, o.Definitions
 	service.Kill()
 	select { // its memory may be needed
 	case <-i.exited:

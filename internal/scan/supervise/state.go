@@ -6,7 +6,7 @@ import "github.com/ampconnector/amp/internal/control"
 func (s *Supervisor) State() control.Scan {
 	st, pid := s.snapshot()
 	st.SetAside = s.Memory.AsidePaths()
-	st.SetAside = st.SetAside[max(0, len(st.SetAside)-maxAsideTold):]
+	st.SetAside = st.SetAside[max(0, len(st.SetAside)-control.MaxSetAside):]
 	if pid != 0 {
 		st.MemoryBytes = s.resident(pid)
 	}
@@ -24,7 +24,8 @@ func (s *Supervisor) snapshot() (st control.Scan, pid int) {
 		st.UserError = s.userErr.Error()
 	}
 	if f := s.failure; f != nil {
-		st.Cause, st.Error, st.File = f.Cause, f.Text, f.File
+		st.Cause, st.Error, st.File, st.Engine = f.Cause, f.Text, f.File, f.Engine
+		st.Definitions, st.BuiltIn = f.Definitions.Version, f.Definitions.BuiltIn
 		if f.Stage != 0 {
 			st.Stage = f.Stage.String()
 		}

@@ -35,13 +35,8 @@ const (
 // grace is what a service gets to end by itself, and what it had answered before its end gets to arrive.
 const grace = time.Second
 
-// Bounds.
-const (
-	maxEnds      = 64  // that are remembered
-	maxEndFiles  = 16  // named for each
-	maxSuspected = 256 // files that a service ended on and that nobody waits for
-	maxAsideTold = 64  // in the state
-)
+// maxSuspected bounds the files that a service ended on and that nobody waits for.
+const maxSuspected = 256
 
 // Errors of Scan, beside those of its context.
 var (

@@ -24,6 +24,8 @@ tools_of() {
 		echo piuparts piuparts
 		echo checkmodule checkpolicy
 		echo semodule_package semodule-utils
+		echo clamscan clamav
+		echo /usr/share/clamav-testfiles/clam.exe clamav-testfiles
 		;;
 	lab)
 		tools_of build

@@ -23,6 +23,9 @@ const socket = 3
 // ErrDaemonGone is that the daemon ended before the service was started.
 var ErrDaemonGone = errors.New("the daemon that asked for this has ended")
 
+// errNoLoader is that the service is there and cannot be executed, for want of glibc's dynamic loader.
+var errNoLoader = errors.New("the dynamic loader of glibc is not on this host")
+
 // stage is what the arguments ask for.
 type stage struct {
 	service, definitions string
@@ -66,6 +69,9 @@ func Enter(args []string) error {
 		err = s.enter()
 	}
 	report := scan.Report{Stage: scan.StageSandbox, Cause: scan.RightsMissing, Error: err.Error()}
+	if errors.Is(err, errNoLoader) {
+		report.Cause = scan.LibraryMissing
+	}
 	conn, connErr := scan.NewConn(socket)
 	if connErr != nil {
 		return errors.Join(err, connErr)
@@ -78,6 +84,8 @@ func (s stage) enter() error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
+	// Where memory ends for all, this is what the host can do without. It may be left out where /proc is not writable.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(oomScore), 0)
 	var made scan.Sandbox
 	if separate() {
 		made |= scan.SandboxNetwork
@@ -132,6 +140,9 @@ func separate() (network bool) {
 	}
 	return network
 }
+
+// oomScore is half of what makes a process the first to be killed for want of memory (proc(5)).
+const oomScore = "500"
 
 // Limits that are the same for all: descriptors, and threads of the user; stacks of threads, which archives in archives make use of.
 const (
@@ -221,5 +232,9 @@ func (s stage) execute(inside view, made scan.Sandbox) error {
 	if err := unix.Access(inside.service, unix.X_OK); err != nil {
 		return fmt.Errorf("%s, seen as %s: %w", s.service, inside.service, err)
 	}
-	return fmt.Errorf("exec %s: %w", strings.Join(args, " "), syscall.Exec(inside.service, args, environment)) //nolint:gosec // the daemon's
+	err := syscall.Exec(inside.service, args, environment)
+	if errors.Is(err, unix.ENOENT) {
+		err = errNoLoader
+	}
+	return fmt.Errorf("exec %s: %w", strings.Join(args, " "), err)
 }

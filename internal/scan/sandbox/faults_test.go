@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,6 +180,7 @@ func manySignatures() string {
 func TestMemoryShortAtLoad(t *testing.T) {
 	needRoot(t)
 	o := options(t)
+	ready(t, o)
 	o.Definitions, o.Memory = definitions(t, map[string]string{"large.hsb": manySignatures()}), 8<<20
 	s := start(t, o)
 	if r := s.report; r.Stage != scan.StageDefinitions || r.Cause != scan.MemoryShort || r.File != "" || r.Sandbox&scan.SandboxMemory == 0 {
@@ -191,6 +193,7 @@ func TestMemoryShortAtLoad(t *testing.T) {
 func TestBadDefinitions(t *testing.T) {
 	needRoot(t)
 	o := options(t)
+	ready(t, o)
 	o.Definitions = definitions(t, map[string]string{"bad.hdb": "no line of this kind\n"})
 	if r := start(t, o).report; r.Stage != scan.StageDefinitions || r.Cause != scan.DefinitionsBad || r.File != "bad.hdb" || r.Error == "" {
 		t.Errorf("report %+v", r)
@@ -227,6 +230,19 @@ func TestWhatCannotBeStarted(t *testing.T) {
 	if r := s.report; r.Stage != scan.StageSandbox || r.Cause != scan.RightsMissing || !strings.Contains(r.Error, o.Service) {
 		t.Errorf("report %+v", r)
 	}
+	// As on a host with another C library.
+	o = options(t)
+	b, err := os.ReadFile(o.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Service = filepath.Join(o.Definitions, "ampscansvc")
+	if err := os.WriteFile(o.Service, bytes.Replace(b, []byte("/lib64/ld-linux-x86-64"), []byte("/lib64/ld-linux-x86-65"), 1), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r := start(t, o).report; runtime.GOARCH == "amd64" && (r.Stage != scan.StageSandbox || r.Cause != scan.LibraryMissing) {
+		t.Errorf("report %+v of a host without the dynamic loader", r)
+	}
 	o = options(t)
 	o.User = 0
 	if r := start(t, o).report; r.Stage != scan.StageSandbox || !strings.Contains(r.Error, "user 0") {
@@ -246,7 +262,7 @@ func TestLibraryMissing(t *testing.T) {
 	o := options(t)
 	found, err := filepath.Glob("/usr/lib/*/libclamav.so.*")
 	if err != nil || len(found) == 0 {
-		t.Skip("needs a libclamav below /usr/lib that can be hidden")
+		lacks(t, "needs a libclamav below /usr/lib that can be hidden")
 	}
 	work := t.TempDir()
 	if err := unix.Mount("tmpfs", work, "tmpfs", 0, ""); err != nil {

@@ -151,6 +151,7 @@ func TestWithoutTheRightToMount(t *testing.T) {
 		}
 		return string(out)
 	}
+	ready(t, options(t))
 	out := run(program(t, servicePackage, ""))
 	want := scan.SandboxUser | scan.SandboxCapabilities | scan.SandboxPaths | scan.SandboxSystemCalls | scan.SandboxMemory
 	if !strings.Contains(out, fmt.Sprintf("stage %d cause 0 sandbox %#x", scan.StageReady, uint32(want))) || !strings.Contains(out, "found Eicar-Test") {
@@ -170,6 +171,9 @@ func TestWithoutTheRightToMount(t *testing.T) {
 		}
 	}
 	left, err := filepath.Glob("/tmp/ampscansvc-*")
+	for _, dir := range left {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+	}
 	if err != nil || len(left) > 1 {
 		t.Errorf("scratch directories are left, %v, at most the last one expected", left)
 	}
@@ -198,11 +202,7 @@ func playWithoutMounts() int {
 
 // report starts a service, prints what it reports, and what it finds in the test file.
 func report(o sandbox.Options) int {
-	executable, err := os.Executable()
-	if err != nil {
-		return 1
-	}
-	o.Executable, o.Service, o.Definitions, o.Log = executable, os.Getenv("SERVICE"), os.Getenv("DEFINITIONS"), os.Stdout
+	o.Executable, o.Service, o.Definitions, o.Log = "/proc/self/exe", os.Getenv("SERVICE"), os.Getenv("DEFINITIONS"), os.Stdout
 	o.User, o.Group, o.Memory = scanUser, scanUser, 512<<20
 	p, err := sandbox.Start(context.Background(), o)
 	if err != nil {

@@ -21,7 +21,7 @@ const Argument = "scan-sandbox"
 
 // Options say what is started, and what it may have.
 type Options struct {
-	Executable   string   // the daemon's own program, a static one, whose main calls Enter
+	Executable   string   // the daemon's own program, whose main calls Enter; /proc/self/exe stays the same over an upgrade
 	Service      string   // program of the service
 	Definitions  string   // directory; the user must be able to read it
 	User, Group  uint32   // ids of the scan user; not used with AsRoot

@@ -17,7 +17,7 @@ func TestUnpackers(t *testing.T) {
 	const dir = "/usr/share/clamav-testfiles/"
 	program, err := os.ReadFile(dir + "clam.exe")
 	if err != nil {
-		t.Skipf("needs the package clamav-testfiles: %v", err)
+		lacks(t, "needs the package clamav-testfiles: "+err.Error())
 	}
 	o := options(t)
 	o.Definitions = definitions(t, map[string]string{

@@ -150,11 +150,14 @@ func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), math.MaxUint32))
 }
 
-// fit makes a text printable and cuts it, between characters, to n bytes.
+// fit makes a text printable and cuts it, between characters, to n bytes. Several lines become one.
 func fit(s string, n int) string {
 	b := make([]byte, 0, min(len(s), n))
 	for _, c := range s {
-		if !unicode.IsPrint(c) {
+		switch {
+		case c == '\n', c == '\t':
+			c = ' '
+		case !unicode.IsPrint(c):
 			c = utf8.RuneError
 		}
 		if len(b)+utf8.RuneLen(c) > n {

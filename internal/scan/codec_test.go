@@ -193,7 +193,7 @@ func TestTextsAreMadeToFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const start = "line\uFFFDline\uFFFD[0m \uFFFD\uFFFDü"
+	const start = "line line\uFFFD[0m \uFFFD\uFFFDü"
 	if !strings.HasPrefix(a.Error, start) || len(a.Error) > MaxError || len(a.Error) < MaxError-1 {
 		t.Errorf("error of %d bytes %.60q, expected %q…", len(a.Error), a.Error, start)
 	}

@@ -76,22 +76,32 @@ func allow(ruleset int, path string, rights uint64) error {
 // scratchPrefix begins the names of scratch directories that are not mounts; the number of the process follows.
 const scratchPrefix = "ampscansvc-"
 
+// temporary are directories in which all users may make theirs; the last is writable also where a unit makes all else read-only
+// (ProtectSystem=strict).
+var temporary = []string{"/tmp", "/var/tmp", "/dev/shm"}
+
 // ownScratch makes a scratch directory of the user's, and removes those that processes of this user have left behind: nobody else could,
 // since the daemon, which has no right to overrule permissions, may not look into them.
-func ownScratch() (string, error) {
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), scratchPrefix+"*"))
-	if err != nil {
-		return "", err
+func ownScratch() (dir string, err error) {
+	for _, parent := range temporary {
+		removeLeft(parent)
+		dir = filepath.Join(parent, scratchPrefix+strconv.Itoa(os.Getpid()))
+		mkdirErr := os.Mkdir(dir, 0o700)
+		if mkdirErr == nil {
+			return dir, nil
+		}
+		err = errors.Join(err, mkdirErr)
 	}
+	return "", err
+}
+
+// removeLeft removes the scratch directories of processes that are no more. Those of other users stay: this is done as the user.
+func removeLeft(parent string) {
+	left, _ := filepath.Glob(filepath.Join(parent, scratchPrefix+"*")) // fails on bad patterns alone
 	for _, dir := range left {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), scratchPrefix))
 		if err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			os.RemoveAll(dir) // others' directories stay: this is done as the user
+			os.RemoveAll(dir)
 		}
 	}
-	dir := filepath.Join(os.TempDir(), scratchPrefix+strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
-	}
-	return dir, nil
 }

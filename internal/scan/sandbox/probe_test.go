@@ -141,10 +141,11 @@ func TestWithoutTheRightToMount(t *testing.T) {
 	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 {
 		t.Skipf("needs a kernel with Landlock: %v", errno)
 	}
-	run := func(service string) string {
+	run := func(role, service string) string {
 		o := options(t)
 		cmd := exec.Command(o.Executable)
-		cmd.Env = append(os.Environ(), roleEnv+"=no mounts", "SERVICE="+service, "DEFINITIONS="+o.Definitions)
+		cmd.Env = append(os.Environ(), roleEnv+"="+role, "SERVICE="+service, "DEFINITIONS="+o.Definitions)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -152,12 +153,14 @@ func TestWithoutTheRightToMount(t *testing.T) {
 		return string(out)
 	}
 	ready(t, options(t))
-	out := run(program(t, servicePackage, ""))
 	want := scan.SandboxUser | scan.SandboxCapabilities | scan.SandboxPaths | scan.SandboxSystemCalls | scan.SandboxMemory
-	if !strings.Contains(out, fmt.Sprintf("stage %d cause 0 sandbox %#x", scan.StageReady, uint32(want))) || !strings.Contains(out, "found Eicar-Test") {
-		t.Errorf("expected ready, sandbox %#x:\n%s", uint32(want), out)
+	for _, role := range []string{"no mounts", "no mounts, read-only"} {
+		out := run(role, program(t, servicePackage, ""))
+		if !strings.Contains(out, fmt.Sprintf("stage %d cause 0 sandbox %#x", scan.StageReady, uint32(want))) || !strings.Contains(out, "found Eicar-Test") {
+			t.Errorf("%s: expected ready, sandbox %#x:\n%s", role, uint32(want), out)
+		}
 	}
-	for what, result := range probed(t, run(program(t, ".", ""))) {
+	for what, result := range probed(t, run("no mounts", program(t, ".", ""))) {
 		switch what {
 		case "reach the network", "fill scratch": // what only namespaces and mounts prevent
 		case "read /etc/passwd", "read /usr/bin", "execute /bin/sh", "write /tmp", "write definitions", "mount", "make a device", "execute from scratch", "change the user":
@@ -170,13 +173,30 @@ func TestWithoutTheRightToMount(t *testing.T) {
 			}
 		}
 	}
-	left, err := filepath.Glob("/tmp/ampscansvc-*")
-	for _, dir := range left {
-		t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, parent := range []string{"/tmp", "/dev/shm"} {
+		left, err := filepath.Glob(parent + "/ampscansvc-*")
+		for _, dir := range left {
+			t.Cleanup(func() { os.RemoveAll(dir) })
+		}
+		if err != nil || len(left) > 1 {
+			t.Errorf("scratch directories are left, %v, at most the last one expected", left)
+		}
 	}
-	if err != nil || len(left) > 1 {
-		t.Errorf("scratch directories are left, %v, at most the last one expected", left)
+}
+
+// playReadOnly makes the directories for temporary files read-only, as a unit may, and goes on.
+func playReadOnly() int {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		fmt.Println(err)
+		return 1
 	}
+	for _, dir := range []string{"/tmp", "/var/tmp"} {
+		if err := errors.Join(unix.Mount(dir, dir, "", unix.MS_BIND, ""), unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	return playWithoutMounts()
 }
 
 // playWithoutMounts gives up the right to mount, for all threads and for programs that are executed, and goes on.

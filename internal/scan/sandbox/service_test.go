@@ -499,6 +499,8 @@ func play(role string) int {
 		return playWithoutLibrary()
 	case "no mounts":
 		return playWithoutMounts()
+	case "no mounts, read-only":
+		return playReadOnly()
 	}
 	return 2
 }

@@ -342,3 +342,17 @@ func TestMergedLimits(t *testing.T) {
 		t.Errorf("%+v, expected %+v", got, want)
 	}
 }
+
+func TestPartsThatWereNotRead(t *testing.T) {
+	for line, want := range map[string]string{
+		"LibClamAV Error: fmap_readpage: pread error: Input/output error":                    "Input/output error",
+		"fmap_readpage: pread error: Input/output error":                                     "Input/output error",
+		"fmap_readpage: pread fail: asked for 4096 bytes @ offset 8192, got 0":               "asked for 4096 bytes @ offset 8192, got 0",
+		"cli_scanscript: short read during normalizing":                                      "",
+		"member fmap_readpage: pread error: as an archive's member may be called, or a hoax": "",
+	} {
+		if got := notRead([]string{"something else", line}); got != want {
+			t.Errorf("%s: %q, expected %q", line, got, want)
+		}
+	}
+}

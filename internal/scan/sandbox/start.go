@@ -26,13 +26,20 @@ type Options struct {
 	Definitions  string   // directory; the user must be able to read it
 	User, Group  uint32   // ids of the scan user; not used with AsRoot
 	AsRoot       bool     // uid 0, all the same without a capability
-	Memory       uint64   // private memory of the service in bytes, what the program itself takes (see Overhead) not counted; 0 for no limit
-	Scratch      uint64   // bytes that unpacked archives may take; 0 is 512 MiB. They are memory too, and count in a cgroup(7)
+	OfficialOnly bool     // definitions that the makers of ClamAV signed, and no others
 	Workers      int      // scans that run side by side; 0 is 2
 	Nice         int      // see nice(2), 0 to 19
 	Check        bool     // the service ends after its report: a trial load
-	OfficialOnly bool     // definitions that the makers of ClamAV signed, and no others
 	Log          *os.File // what the service's standard error becomes; nil for none
+
+	// Memory is how much private memory the service may have, in bytes, what the program itself takes (see Overhead) not counted; 0 for no
+	// limit. Beside the definitions it has to hold, for each worker, addresses for a whole file, and for what is unpacked of it: the
+	// library keeps them while it reads. Where they are refused, that scan fails, "Can't allocate memory".
+	Memory uint64
+
+	// Scratch is how much unpacked archives may take, in bytes; 0 is 512 MiB. They are memory too, and count in a cgroup(7). When it is
+	// full, the scan fails, "Can't write to file".
+	Scratch uint64
 }
 
 // Overhead is private memory in bytes that RLIMIT_DATA counts and that is not the engine's: the Go runtime's, and stacks, which count as

@@ -21,6 +21,7 @@ const logFolder = "/var/log/cisco"
 // selfRotating are the logs that keep themselves below a size, whether or not there is a logrotate; each with its file of before.
 var selfRotating = map[string]string{
 	"/var/log/cisco/events.jsonl":      "internal/monitor, within the policy's cap",
+	"/var/log/cisco/detections.jsonl":  "internal/monitor, within DetectionLogCap",
 	"/var/log/cisco/amp-remediate.log": "remediate, which is on hosts without our logrotate file too",
 }
 

@@ -210,6 +210,9 @@ func (l *live) openLog(path string, cap int64) (EventLog, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path != l.config.EventLog {
+		return log, nil
+	}
 	l.set(func(l *live) { l.log = log })
 	return overheard{log, l}, nil
 }

@@ -17,10 +17,17 @@ var reached = func(string) {}
 // newSuffix ends the name of what is being made and not yet in place. It is always the same, so that interrupted programs leave at most one.
 const newSuffix = ".new"
 
-// makeDirectories makes those that the store needs.
+// makeDirectories makes those that the store needs. The scan user reads them, whatever the umask; who owns one that is there already, the admin has decided.
 func (s *Store) makeDirectories() error {
+	if err := os.MkdirAll(filepath.Dir(s.config.Dir), 0o755); err != nil {
+		return err
+	}
 	for _, dir := range []string{s.config.Dir, s.sets(), s.IncomingDir(), s.path(rejectedName)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
 			return err
 		}
 	}

@@ -82,11 +82,15 @@ func (s *Store) importFrom(ctx context.Context, src *source, dir string, force b
 	if err := g.addBuiltIn(ctx); err != nil {
 		return Outcome{}, err
 	}
-	before, err := s.wholeCurrent()
+	before, whole, err := s.wholeCurrent()
 	if err != nil {
 		return Outcome{}, err
 	}
-	t, err := g.prove(ctx, before, before.ID)
+	live := before.ID
+	if !whole { // importing the same again mends it
+		live = ""
+	}
+	t, err := g.prove(ctx, before, live)
 	out := Outcome{Before: before.ID, Set: before, Result: Kept, Reason: t.reason, Checks: g.checks, SetAside: g.aside, Earlier: g.kept, Other: g.other, Report: t.report}
 	switch {
 	case err != nil:
@@ -100,24 +104,21 @@ func (s *Store) importFrom(ctx context.Context, src *source, dir string, force b
 	case t.set.ID == "":
 		return out, nil
 	}
-	out.Set, err = s.publish(g, t.set, before.ID != "")
+	out.Set, err = s.publish(g, t.set, whole)
 	if err == nil {
 		out.Result = Live
 	}
 	return out, err
 }
 
-// wholeCurrent is the live set if it is what it was when it was proven. One that is not has no ID, so that importing the same again mends it.
-func (s *Store) wholeCurrent() (Set, error) {
-	set, err := s.Current()
+// wholeCurrent is the live set, and whether it is what it was when it was proven.
+func (s *Store) wholeCurrent() (set Set, whole bool, err error) {
+	set, err = s.Current()
 	if err != nil {
-		return Set{}, nil //nolint:nilerr // Start tells what is wrong with it; here, there is nothing that can be taken from it
+		return Set{}, false, nil //nolint:nilerr // Start tells what is wrong with it; here, there is nothing that can be taken from it
 	}
-	if bad, err := s.whole(set); err != nil || len(bad) > 0 {
-		set.ID = ""
-		return set, err
-	}
-	return set, nil
+	bad, err := s.whole(set)
+	return set, err == nil && len(bad) == 0, err
 }
 
 // publish gives a proven set its name and makes it live. The set that was live becomes the previous one first, if it is whole: whenever the program is
@@ -207,23 +208,30 @@ func (s *Store) tidy() error {
 	return nil
 }
 
-// noteSeen remembers what the incoming directory looked like when it was taken in.
+// note is what the incoming directory looked like when it was taken in, and what it was judged by.
+type note struct {
+	Sighting
+
+	Unsigned bool `json:"unsigned"`
+}
+
+// noteSeen remembers what has been taken in, whether it went live or not.
 func (s *Store) noteSeen(seen Sighting) error {
-	b, err := json.Marshal(seen)
+	b, err := json.Marshal(note{seen, s.config.Unsigned})
 	if err != nil {
 		return err
 	}
 	return s.writeAtomic(s.path(seenName), append(b, '\n'))
 }
 
-// seen reports whether the incoming directory was taken in as it is.
+// seen reports whether the incoming directory was taken in as it is, under the same policy.
 func (s *Store) seen(sight Sighting) bool {
 	b, err := readBounded(s.path(seenName), maxManifest)
 	if err != nil {
 		return false
 	}
-	var was Sighting
-	return json.Unmarshal(b, &was) == nil && was.Fingerprint == sight.Fingerprint
+	var was note
+	return json.Unmarshal(b, &was) == nil && was.Fingerprint == sight.Fingerprint && was.Unsigned == s.config.Unsigned
 }
 
 // News looks at the incoming directory and reports whether it holds something that has not been taken in and that its updater has finished. Where there is

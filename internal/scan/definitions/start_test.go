@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ampconnector/amp/internal/scan"
@@ -60,6 +61,11 @@ func TestStart(t *testing.T) {
 			os.Remove(s.path(currentName))
 			os.Symlink("/tmp", s.path(currentName))
 		}, first, 0, false, false},
+		{"link out of the store", func(s *Store, live, _ string) {
+			os.Rename(live, s.path("elsewhere"))
+			os.Remove(s.path(currentName))
+			os.Symlink(setsName+"/../elsewhere", s.path(currentName))
+		}, first, 0, false, false},
 		{"file instead of the link", func(s *Store, _, _ string) {
 			os.Remove(s.path(currentName))
 			os.WriteFile(s.path(currentName), nil, 0o644)
@@ -103,6 +109,49 @@ func TestStart(t *testing.T) {
 				t.Errorf("the second start: %q, %v", again.Did, err)
 			}
 		})
+	}
+}
+
+func TestLinksThatNameNoSet(t *testing.T) {
+	s, _, _, _ := twoSets(t)
+	live, _ := s.Current()
+	os.Rename(live.Dir, s.path("elsewhere"))
+	for _, to := range []string{"/tmp", setsName, setsName + "/", setsName + "/../elsewhere", setsName + "/" + live.ID, s.sets() + "/" + live.ID} {
+		os.Remove(s.path(currentName))
+		os.Symlink(to, s.path(currentName))
+		if set, err := s.Current(); err == nil {
+			t.Errorf("link to %s leads to %+v", to, set)
+		}
+	}
+}
+
+func TestUmask(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	config := testConfig(t, t.TempDir())
+	s := Open(config)
+	one := files{"a.ndb": entry}
+	out := mustImport(t, s, one.write(t, t.TempDir()), Live, one)
+	for path, want := range map[string]os.FileMode{config.Dir: 0o755, s.sets(): 0o755, out.Set.Dir: 0o755, out.Set.Dir + "/a.ndb": 0o644, out.Set.Dir + ".json": 0o644} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v; the scan user has to read it", path, st.Mode(), err)
+		}
+	}
+}
+
+func TestWhatIsLeftMayBeThePreviousSet(t *testing.T) {
+	s := Open(testConfig(t, t.TempDir()))
+	one, two := files{"a.ndb": entry}, files{"a.ndb": entry, "b.ndb": entry}
+	mustImport(t, s, one.replace(t, s.IncomingDir()), Live, one)
+	mustImport(t, s, two.replace(t, s.IncomingDir()), Live, two)
+	live, _ := s.Current()
+	os.Truncate(filepath.Join(live.Dir, "b.ndb"), 3)
+	if started, err := s.Start(t.Context()); err != nil || !held(t, started.Set).equal(one) {
+		t.Errorf("%+v, %v", started, err)
+	}
+	expectLive(t, s, one)
+	if previous, err := s.Previous(); err == nil {
+		t.Errorf("%s is live and the previous set", previous.ID)
 	}
 }
 

@@ -467,12 +467,30 @@ func TestRollback(t *testing.T) {
 		t.Errorf("the set that was left comes in again: %q", out.Reason)
 	}
 	back(two)
+	if all, err := s.Rejected(); err != nil || len(all) != 1 || all[0].Check.Step != StepWithdraw {
+		t.Errorf("%+v, %v; expected a word about the other set alone", all, err)
+	}
 	mustImport(t, s, in, Unchanged, two)
 	back(one)
 	if out, err := s.Import(t.Context(), in, true); err != nil || out.Result != Live {
 		t.Errorf("forced: %+v, %v", out, err)
 	}
 	expectLive(t, s, two)
+}
+
+func TestImportOverADamagedSet(t *testing.T) {
+	s, _, one, two := twoSets(t)
+	live, _ := s.Current()
+	os.Truncate(filepath.Join(live.Dir, "daily.cvd"), 600)
+	three := files{"daily.cvd": string(container(3, "three")), "main.cvd": strings.Repeat("no container", 99)}
+	// What is damaged becomes no previous set, but what is whole in it still stands in for a bad file.
+	out := mustImport(t, s, three.replace(t, s.IncomingDir()), Live, files{"daily.cvd": three["daily.cvd"], "main.cvd": two["main.cvd"]})
+	if previous, err := s.Previous(); err != nil || !held(t, previous).equal(one) {
+		t.Errorf("previous: %+v, %v; live %s", previous, err, out.Set.ID)
+	}
+	// The same once more, over a damaged copy of itself.
+	os.Truncate(filepath.Join(out.Set.Dir, "daily.cvd"), 600)
+	mustImport(t, s, s.IncomingDir(), Live, files{"daily.cvd": three["daily.cvd"], "main.cvd": two["main.cvd"]})
 }
 
 func TestRollbackToTheBuiltInSet(t *testing.T) {

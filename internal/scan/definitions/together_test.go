@@ -162,6 +162,13 @@ func TestNews(t *testing.T) {
 	see(true, "new content")
 	now = time.Now().Add(-24 * time.Hour)
 	see(true, "the clock was set back")
+	now = time.Now()
+	mustImport(t, s, in, Live, files{"a.ndb": entry + entry})
+	see(false, "taken in")
+	config.Unsigned = false
+	s = Open(config)
+	now = time.Now().Add(2 * Quiet)
+	see(true, "another policy")
 }
 
 func TestFilesThatAreStillWritten(t *testing.T) {

@@ -146,6 +146,9 @@ func countFailed(checks []definitions.Check) (failed int) {
 
 // badInput makes errors of what was named on the command line a matter of the exit status.
 func badInput(err error) error {
+	if errors.Is(err, definitions.ErrBuiltIn) {
+		return fmt.Errorf("%w; install the package again", err)
+	}
 	if errors.Is(err, definitions.ErrNothing) || errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", errUnusable, err)
 	}

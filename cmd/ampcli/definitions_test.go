@@ -200,6 +200,15 @@ func TestDefinitionsThatCannotBeTried(t *testing.T) {
 			t.Errorf("verify: %d, %v, %q; expected 1 and the checks that could be made", code, err, out)
 		}
 	}
+	if err := os.Rename(c.path(definitions.BuiltInDir), c.path("away")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"list"}, {"verify", dir}, {"import", dir}} {
+		if _, code, err := c.call(t, append([]string{"definitions"}, args...)...); code != 1 || err == nil || !strings.Contains(err.Error(), "built-in definitions cannot be used") {
+			t.Errorf("the package's are gone: %q: %d, %v; expected 1", args, code, err)
+		}
+	}
+	os.Rename(c.path("away"), c.path(definitions.BuiltInDir))
 	c.allowUnsigned(t, false)
 	if out, code, _ := c.call(t, "definitions", "import", dir); code != 2 || !strings.Contains(out, "policy that allows") {
 		t.Errorf("no signature, and no word of the policy: %d, %q", code, out)

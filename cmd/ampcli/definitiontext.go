@@ -91,7 +91,7 @@ func (w definitionText) listing(l definitions.Listing) error {
 	} else if err := w.lines(append([]string{w.format("previous", w.set(*l.Previous))}, w.files(*l.Previous)...)...); err != nil {
 		return err
 	}
-	if !l.Live.BuiltIn {
+	if !l.Live.BuiltIn && l.BuiltIn.ID != "" {
 		if err := w.line(w.format("package", l.BuiltIn.ID, len(l.BuiltIn.Files), definitions.BuiltInDir)); err != nil {
 			return err
 		}

@@ -207,6 +207,9 @@ func TestVerify(t *testing.T) {
 	if len(failed) != 2 || failed["bad.cvd"] != StepChecksum || failed["worse.ldb"] != StepLoad {
 		t.Errorf("%v", failed)
 	}
+	if _, err := os.Stat(config.Dir); err == nil {
+		t.Error("a look has made the store's directory")
+	}
 	if all, _ := s.Rejected(); len(all) > 0 {
 		t.Errorf("set aside by a look: %+v", all)
 	}

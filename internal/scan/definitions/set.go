@@ -187,25 +187,26 @@ func readBounded(path string, most int64) ([]byte, error) {
 	return b, err
 }
 
+// ErrBuiltIn is in the chain of an error when the definitions that the package brings cannot be read: installing it again mends that.
+var ErrBuiltIn = errors.New("the built-in definitions cannot be used")
+
 // builtIn is the set that the package brings.
 func (s *Store) builtIn() (Set, error) {
 	files, bad, err := readFiles(s.config.BuiltIn)
 	if err != nil {
-		return Set{}, fmt.Errorf("the built-in definitions: %w", err)
+		return Set{}, fmt.Errorf("%w: %w", ErrBuiltIn, err)
 	}
 	if len(bad) > 0 {
-		return Set{}, fmt.Errorf("the built-in definitions: %s/%s", s.config.BuiltIn, bad[0])
+		return Set{}, fmt.Errorf("%w: %s/%s", ErrBuiltIn, s.config.BuiltIn, bad[0])
 	}
 	if len(files) == 0 {
-		return Set{}, fmt.Errorf("the built-in definitions: %s: %w", s.config.BuiltIn, errNoFiles)
+		return Set{}, fmt.Errorf("%w: %s: no definition file in it", ErrBuiltIn, s.config.BuiltIn)
 	}
 	for i := range files {
 		files[i].BuiltIn = true
 	}
 	return Set{ID: idOf(files), Dir: s.config.BuiltIn, BuiltIn: true, Files: files}, nil
 }
-
-var errNoFiles = errors.New("no definition file in it")
 
 // markBuiltIn tells which files of a set without a manifest are the product's own: those of the names that it has.
 func (s *Store) markBuiltIn(files []File) []File {

@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -217,7 +218,7 @@ func TestFailedBlamesWhatTheChecksMissed(t *testing.T) {
 func TestBuiltInSetMissing(t *testing.T) {
 	config := testConfig(t, t.TempDir())
 	os.RemoveAll(config.BuiltIn)
-	if _, err := Open(config).Start(t.Context()); err == nil || !strings.Contains(err.Error(), config.BuiltIn) {
+	if _, err := Open(config).Start(t.Context()); !errors.Is(err, ErrBuiltIn) || !strings.Contains(err.Error(), config.BuiltIn) {
 		t.Errorf("%v", err)
 	}
 }

@@ -68,14 +68,19 @@ func (s *Store) own(dir string) (Set, bool) {
 	return set, err == nil
 }
 
-// scratch is where copies are made: in the store, where there is room for a set, or for those who may not write there in a temporary folder.
+// scratch is where copies are made: in the store, where there is room for a set, or in a temporary folder where there is none or it may not be written to.
 func (s *Store) scratch(ctx context.Context) (dir string, done func(), err error) {
-	if os.Geteuid() == 0 {
+	if st, err := os.Stat(s.sets()); err == nil && st.IsDir() && os.Geteuid() == 0 {
 		unlock, err := s.lock(ctx)
 		return s.path(verifyName), unlock, err
 	}
 	parent, err := os.MkdirTemp("", "amp-definitions-")
 	if err != nil {
+		return "", nil, err
+	}
+	// The scan user gets to the copies, and only to them.
+	if err := os.Chmod(parent, 0o711); err != nil {
+		os.RemoveAll(parent)
 		return "", nil, err
 	}
 	return filepath.Join(parent, verifyName), func() { os.RemoveAll(parent) }, nil

@@ -176,7 +176,7 @@ func TestBadTime(t *testing.T) {
 func TestDeb(t *testing.T) {
 	deb := filepath.Join(pack(t, testEnv(), "--format", "deb", "--arch", "arm64"), "amp-connector_0.1.0-1_arm64.deb")
 	for field, want := range map[string]string{
-		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd", "Recommends": "policycoreutils, logrotate",
+		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd", "Recommends": "policycoreutils, logrotate, libclamav12 | libclamav11 | libclamav9",
 		"Provides": "amp-remediate (= 0.1.0-1)", "Replaces": "amp-remediate", "Conflicts": "amp-remediate, ciscoampconnector",
 	} {
 		if got := strings.TrimSpace(tool(t, "dpkg-deb", "-f", deb, field)); got != want {
@@ -236,7 +236,7 @@ func TestRPM(t *testing.T) {
 	for query, want := range map[string]string{
 		"--requires":    "/bin/sh\n/usr/sbin/groupadd\n/usr/sbin/useradd\n",
 		"--conflicts":   "ciscoampconnector\n",
-		"--recommends":  "/usr/sbin/semodule\nlogrotate\n",
+		"--recommends":  "/usr/sbin/semodule\nlogrotate\nclamav-lib\nlibclamav12\n",
 		"--configfiles": "/etc/logrotate.d/cisco-amp\n/opt/cisco/amp/etc/policy.xml\n",
 	} {
 		if got := tool(t, "rpm", "-qp", query, rpm); got != want {

@@ -1,6 +1,8 @@
 package definitions
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +23,7 @@ const (
 
 // Rejected says why a file or a set was set aside. While its record stands, the same content is not tried again, unless that is forced.
 type Rejected struct {
-	Key    string    `json:"key"`              // of a set its ID, of a file the first 16 digits of its SHA-256
+	Key    string    `json:"key"`              // of a set its ID, of a file 16 digits made of its kind and its SHA-256
 	Name   string    `json:"name,omitempty"`   // of the file; empty: a set
 	SHA256 string    `json:"sha256,omitempty"` // of the file
 	Size   int64     `json:"size,omitempty"`   // bytes
@@ -93,12 +95,16 @@ func (s *Store) refused(key string) (Rejected, bool) {
 	return r, err == nil && r.Final()
 }
 
-func keyOf(sha256 string) string { return sha256[:16] }
+// keyOf is what a file is remembered by: its kind and its content. A .cud that was refused because it called itself .cvd may be a good one.
+func keyOf(f File) string {
+	sum := sha256.Sum256([]byte(extension(f.Name) + " " + f.SHA256))
+	return hex.EncodeToString(sum[:8])
+}
 
 // setFileAside records a file and keeps its content by a second link: where it came from nothing changes.
 func (s *Store) setFileAside(dir string, f File, r Rejected) (Rejected, error) {
 	r.Name, r.SHA256, r.Size = f.Name, f.SHA256, f.Size
-	r.Key = keyOf(f.SHA256)
+	r.Key = keyOf(f)
 	return s.setAside(r, dir, []File{f})
 }
 

@@ -1,8 +1,6 @@
 package definitions
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,8 +21,7 @@ func TestWhatIsSetAsideIsBounded(t *testing.T) {
 	dir := files{"a.ndb": entry}.write(t, t.TempDir())
 	aside := func(i int, size int64) Rejected {
 		t.Helper()
-		sum := sha256.Sum256(fmt.Append(nil, i))
-		r, err := s.setAside(Rejected{Key: keyOf(hex.EncodeToString(sum[:])), Name: "a.ndb", Size: size, Check: Check{Step: StepLoad, Verdict: Failed, Read: strings.Repeat("x", 2*maxLog)}}, dir, []File{{Name: "a.ndb"}})
+		r, err := s.setAside(Rejected{Key: keyOf(File{Name: "a.ndb", SHA256: fmt.Sprint(i)}), Name: "a.ndb", Size: size, Check: Check{Step: StepLoad, Verdict: Failed, Read: strings.Repeat("x", 2*maxLog)}}, dir, []File{{Name: "a.ndb"}})
 		if err != nil {
 			t.Fatal(err)
 		}

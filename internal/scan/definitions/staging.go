@@ -34,8 +34,8 @@ type staging struct {
 
 // drop is a file that did not pass.
 type drop struct {
-	name   string
-	sha256 string // "" where it was not read
+	name string
+	key  string // "" where it was not read
 }
 
 // newStaging makes an empty one. The store's own is always in the same place, so that a killed program leaves at most one.
@@ -137,7 +137,7 @@ func (g *staging) copy(ctx context.Context, from *os.File, name string) (File, e
 
 // judge judges the copy of a file by its content, and keeps or drops it.
 func (g *staging) judge(file File) error {
-	if r, known := g.store.refused(keyOf(file.SHA256)); known && !g.force {
+	if r, known := g.store.refused(keyOf(file)); known && !g.force {
 		c := Check{File: file.Name, Step: StepRejected, Verdict: Failed, Read: fmt.Sprintf("set aside at %s: %s", r.When.Format("2006-01-02 15:04 UTC"), r.Check), Expected: "other content"}
 		g.checks = append(g.checks, c)
 		return g.leaveOut(file, c, "", "")
@@ -163,7 +163,7 @@ func (g *staging) judge(file File) error {
 
 // leaveOut takes a file out of the set. Where it failed by its content, it is set aside.
 func (g *staging) leaveOut(file File, c Check, log, engine string) error {
-	g.drops = append(g.drops, drop{file.Name, file.SHA256})
+	g.drops = append(g.drops, drop{file.Name, keyOf(file)})
 	g.files = slices.DeleteFunc(g.files, func(f File) bool { return f.Name == file.Name })
 	if g.record && c.ofContent() {
 		r, err := g.store.setFileAside(g.dir, file, Rejected{From: g.from, Check: c, Log: log, Engine: engine})
@@ -213,10 +213,10 @@ func (g *staging) substitute(ctx context.Context, earlier Set) error {
 
 // adopt copies a file of an earlier set if it is still what it was.
 func (g *staging) adopt(ctx context.Context, dir string, f File) error {
-	if _, bad := g.store.refused(keyOf(f.SHA256)); bad && !g.force {
+	if _, bad := g.store.refused(keyOf(f)); bad && !g.force {
 		return nil
 	}
-	if slices.ContainsFunc(g.drops, func(d drop) bool { return d.sha256 == f.SHA256 }) {
+	if slices.ContainsFunc(g.drops, func(d drop) bool { return d.key == keyOf(f) }) {
 		return nil
 	}
 	same, err := g.copyProven(ctx, dir, f)

@@ -398,6 +398,22 @@ func TestASetThatFailedIsNotTriedAgainUnlessForced(t *testing.T) {
 	}
 }
 
+func TestTheSameContentOfAnotherKindIsAnother(t *testing.T) {
+	dir := t.TempDir()
+	config := testConfig(t, dir)
+	config.Prove = func(ctx context.Context, d string) (scan.Report, error) {
+		if _, err := os.Stat(filepath.Join(d, "own.cvd")); err == nil {
+			return scan.Report{Stage: scan.StageDefinitions, Cause: scan.DefinitionsBad, File: "own.cvd", Error: "no signature"}, nil
+		}
+		return fakeProve(ctx, d)
+	}
+	s := Open(config)
+	content := string(container(1, "x"))
+	mustImport(t, s, files{"own.cvd": content}.write(t, filepath.Join(dir, "in")), Kept, files{})
+	mustImport(t, s, files{"own.cud": content}.write(t, filepath.Join(dir, "in")), Live, files{"own.cud": content})
+	mustImport(t, s, files{"other.cvd": content}.replace(t, filepath.Join(dir, "in")), Kept, files{"own.cud": content})
+}
+
 func TestOnlyTheEnginesWordCounts(t *testing.T) {
 	for name, prove := range map[string]Prove{
 		"none": nil,

@@ -42,6 +42,9 @@ type scanner struct {
 	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning
 }
 
+// importPause is how long definitions that could not be tried, as memory was short or the engine is missing, are left alone.
+const importPause = 10 * time.Minute
+
 // scanSession is what runs while files are scanned with one size of the service.
 type scanSession struct {
 	supervisor *supervise.Supervisor
@@ -50,6 +53,8 @@ type scanSession struct {
 	store      *definitions.Store
 	live       atomic.Pointer[definitions.Set] // that services are started with
 	blamed     string                          // ID of the set whose failure the store was told of
+	untried    string                          // what was incoming when it could not be tried
+	retry      time.Time                       // not sooner is that tried again
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
@@ -232,12 +237,14 @@ func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
 // incoming takes in what an updater has finished to bring.
 func (n *scanSession) incoming(ctx context.Context, log *slog.Logger) {
 	fresh, sight, err := n.store.News()
-	if err != nil || !fresh || !sight.Settled(time.Now()) {
+	now := time.Now()
+	if err != nil || !fresh || !sight.Settled(now) || sight.Fingerprint == n.untried && now.Before(n.retry) {
 		return // News of a directory that is not there is no news, and of one that cannot be read neither
 	}
 	outcome, err := n.store.Import(ctx, n.store.IncomingDir(), false)
 	if err != nil {
-		log.Error("incoming definitions could not be taken in", "error", err)
+		n.untried, n.retry = sight.Fingerprint, now.Add(importPause)
+		log.Error("incoming definitions could not be taken in", "error", err, "again_after", importPause)
 		return
 	}
 	log.Info("incoming definitions", "result", outcome.Result, "reason", outcome.Reason, "live", outcome.Set.ID)

@@ -454,6 +454,43 @@ func TestFindingWhatIsInMemoryAllocatesNothing(t *testing.T) {
 	stop(s)
 }
 
+func TestADamagedValueIsNoVerdict(t *testing.T) {
+	id := numbered(1)
+	v := Verdict{Result: scan.Infected, Name: "x", Time: now}
+	r := newRecord(&id, &v)
+	key := id.file().key()
+	value := r.encode(key)
+	if _, ok := decode(key, value); !ok {
+		t.Fatal("a sound one is not read")
+	}
+	if _, ok := decode(file{id.Device, id.Inode + 1}.key(), value); ok {
+		t.Error("it speaks for another file")
+	}
+	for i := range value {
+		value[i] ^= 1
+		if _, ok := decode(key, value); ok {
+			t.Errorf("byte %d", i)
+		}
+		value[i] ^= 1
+		if _, ok := decode(key, value[:i]); ok {
+			t.Errorf("cut after %d bytes", i)
+		}
+	}
+}
+
+func TestWhatIsAskedForStaysInMemory(t *testing.T) {
+	r := newRecent(8)
+	for i := range uint64(100) {
+		r.put(file{1, i}, record{size: i})
+		if v, ok := r.get(file{1, 0}); !ok || v.size != 0 {
+			t.Fatalf("forgotten after %d", i)
+		}
+	}
+	if _, ok := r.get(file{1, 50}); ok {
+		t.Error("nothing is forgotten")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	key := file{1, 2}.key()
 	id := numbered(1)

@@ -86,7 +86,8 @@ func (q *Queue) ScanPath(ctx context.Context, o ScanOptions, progress func(Progr
 	w := walk{cross: o.CrossFileSystems, ignored: current.with(o.Exclude), trouble: d.trouble, skipped: d.skip, folder: d.folder}
 	var counting, scanning sync.WaitGroup
 	if progress != nil {
-		counting.Go(func() { d.count(ctx, w, o.Paths) })
+		ahead := w
+		counting.Go(func() { d.count(ctx, ahead, o.Paths) })
 	}
 	w.file = func(h *handle, path string) error {
 		scanning.Add(1)

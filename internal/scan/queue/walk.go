@@ -35,7 +35,7 @@ func (w *walk) from(ctx context.Context, path string) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		w.trouble(path, &os.PathError{Op: "open", Path: path, Err: err})
-		return nil
+		return nil //nolint:nilerr // told
 	}
 	h, err := newHandle(fd, path)
 	if err != nil {

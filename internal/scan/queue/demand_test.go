@@ -56,8 +56,10 @@ func TestScanPath(t *testing.T) {
 	os.Symlink(w.dir+"/tree", w.dir+"/named")
 	unix.Mkfifo(w.dir+"/tree/fifo", 0o600)
 	var steps []Progress
+	told := map[string]string{}
 	s, err := w.q.ScanPath(context.Background(), ScanOptions{
 		Paths: []string{w.dir + "/tree/d", w.dir + "/tree/a", w.dir + "/missing"}, Exclude: []string{w.dir + "/tree/d/skip/", w.dir + "/tree/d/one"},
+		Told: func(path, name string, err error) { told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, err != nil) },
 	}, func(p Progress) { steps = append(steps, p) })
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +71,11 @@ func TestScanPath(t *testing.T) {
 		t.Errorf("troubles %q", s.Troubles)
 	}
 	s.Troubles, s.Took = nil, 0
-	if want := (Summary{Files: 5, Bytes: 1 + uint64(len(bad)) + 5 + 6, Clean: 2, Infected: 1, Limited: 1, Failed: 1, Known: 1, Skipped: 2, Unreadable: 1}); fmt.Sprint(s) != fmt.Sprint(want) {
+	if want := (Summary{Files: 5, Bytes: 1 + uint64(len(bad)) + 5 + 6, Clean: 2, Infected: 1, Folders: 2, Limited: 1, Failed: 1, Known: 1, Skipped: 2, Unreadable: 1}); fmt.Sprint(s) != fmt.Sprint(want) {
 		t.Errorf("%+v\nexpected %+v", s, want)
+	}
+	if len(told) != 3 || told["/tree/d/b"] == "true" || !strings.HasSuffix(told["/tree/d/b"], "false") || told["/tree/d/e/f"] != "true" || told["/missing"] != "true" {
+		t.Errorf("told %v", told)
 	}
 	last := steps[len(steps)-1]
 	if len(steps) != 5 || last.Files != 5 || last.Found != 1 || last.Path == "" {

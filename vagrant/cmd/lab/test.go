@@ -45,7 +45,7 @@ func test(ctx context.Context, f *flags) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := errors.Join(addScripts(ctx, files, scratch), addRooms(ctx, files, scratch, guests)); err != nil {
+	if err := errors.Join(addScripts(ctx, files, scratch), addRooms(ctx, files, scratch, guests), addFakeEngine(ctx, files, scratch)); err != nil {
 		return err
 	}
 	return sideBySide(guests, func(g lab.Guest) error {
@@ -113,6 +113,20 @@ func addTests(ctx context.Context, files map[string]string, scratch, folder, nam
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("go test -c ./%s: %w", folder, err)
+	}
+	files[name] = binary
+	return nil
+}
+
+// addFakeEngine builds the scan service with an engine that dies on files that say so, and adds it to files. No package has it.
+func addFakeEngine(ctx context.Context, files map[string]string, scratch string) error {
+	const name = "ampscansvc.fake"
+	binary := filepath.Join(scratch, name)
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "fakeengine", "-o", binary, "./cmd/ampscansvc")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("go build -tags fakeengine ./cmd/ampscansvc: %w", err)
 	}
 	files[name] = binary
 	return nil

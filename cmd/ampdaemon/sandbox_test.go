@@ -84,7 +84,7 @@ func TestConfinedDaemonStartsTheScanService(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	sample := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7CC)7)^P(45XZP\4[PA@%P!O5X`)
+	sample := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X`)
 	slices.Reverse(sample)
 	if err := errors.Join(os.Chmod(folder, 0o755), os.Mkdir(filepath.Join(folder, "definitions"), 0o755),
 		os.WriteFile(filepath.Join(folder, "definitions", "eicar.ndb"), fmt.Appendf(nil, "Eicar-Test:0:*:%x\n", sample), 0o644)); err != nil {

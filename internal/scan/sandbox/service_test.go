@@ -111,7 +111,7 @@ func lacks(t testing.TB, what string) {
 
 // eicar is the test file that engines find, put together so that this source is not found.
 func eicar() []byte {
-	b := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7CC)7)^P(45XZP\4[PA@%P!O5X`)
+	b := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X`)
 	slices.Reverse(b)
 	return b
 }

@@ -11,7 +11,7 @@ import (
 // The sample is the test file of EICAR (eicar.org), which every engine finds and which is harmless. It stands here backwards, so that
 // scanners do not find it in this source and in the program, as they should not: what is in them is no file that is to be found.
 const (
-	sampleBackwards = `*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7CC)7)^P(45XZP\4[PA@%P!O5X`
+	sampleBackwards = `*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X`
 	harmless        = "This file is scanned to see that nothing is found in what is clean.\n"
 )
 

@@ -167,7 +167,7 @@ func eat() error {
 
 // eicar is the test file of EICAR, put together as the self-test does.
 func eicar() []byte {
-	b := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7CC)7)^P(45XZP\4[PA@%P!O5X`)
+	b := []byte(`*H+H$!ELIF-TSET-SURIVITNA-` + `DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X`)
 	slices.Reverse(b)
 	return b
 }

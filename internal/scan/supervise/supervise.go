@@ -64,9 +64,10 @@ type Service interface {
 	PID() int
 	// Report returns what the service says at its start. The end of ctx and of the process are errors.
 	Report(ctx context.Context) (scan.Report, error)
-	// Send hands a file over, which stays the caller's. EPIPE, ECONNRESET and os.ErrClosed say that the service has gone.
+	// Send hands a file over, which stays the caller's. EPIPE, ECONNRESET, os.ErrClosed and net.ErrClosed say that the service has gone;
+	// another error is the file's.
 	Send(scan.Request, *os.File) error
-	// Receive waits for an answer. io.EOF, ECONNRESET and os.ErrClosed say that the service has gone; another error is rubbish.
+	// Receive waits for an answer. io.EOF and the errors of Send that say so tell that the service has gone; another one is rubbish.
 	Receive() (scan.Answer, error)
 	// Kill ends the process at once, and does not wait. Report, Send, Receive and Wait return after it.
 	Kill()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -779,18 +781,20 @@ func TestAFileThatArrivedIsBlamedThoughSendReturnsLate(t *testing.T) {
 
 // A service whose socket is broken and that does not end is ended.
 func TestAServiceThatNoLongerListensIsEnded(t *testing.T) {
-	for _, how := range []string{"send", "receive"} {
+	for how, gone := range map[string]error{
+		"send": syscall.EPIPE, "receive": syscall.ECONNRESET, "closed here": fmt.Errorf("write: %w", net.ErrClosed), "closed file": os.ErrClosed, "closed descriptor": syscall.EBADF,
+	} {
 		t.Run(how, func(t *testing.T) {
 			in(t, func(c *Config, _ *house) { c.Deadline = time.Hour }, func(t *testing.T, h *house) {
 				first := h.last()
 				if how == "receive" {
-					first.answers <- answerOrError{err: syscall.ECONNRESET}
+					first.answers <- answerOrError{err: gone}
 					synctest.Wait()
 				}
 				h.set(func() {
 					h.sending = func(f *fake, _ string) error {
 						if f == first {
-							return syscall.EPIPE
+							return gone
 						}
 						return nil
 					}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"slices"
 
@@ -138,7 +139,7 @@ func (s *Supervisor) send(w *work, f *flight) {
 	case f.instance.flights[f.id] != f: // answered already, or to be done again
 	case err == nil:
 		f.sent = true
-	case usable && hasGone(err):
+	case usable && (f.instance.leaving || hasGone(err)):
 		s.land(f.instance, f.id)
 		s.leave(f.instance)
 		s.again(f)
@@ -150,7 +151,9 @@ func (s *Supervisor) send(w *work, f *flight) {
 
 // hasGone reports whether an error of the socket is what the end of the other side looks like.
 func hasGone(err error) bool {
-	for _, gone := range []error{io.EOF, io.ErrClosedPipe, os.ErrClosed, unix.EPIPE, unix.ECONNRESET, unix.ENOTCONN} {
+	for _, gone := range []error{
+		io.EOF, io.ErrClosedPipe, os.ErrClosed, net.ErrClosed, unix.EPIPE, unix.ECONNRESET, unix.ENOTCONN, unix.EBADF,
+	} {
 		if errors.Is(err, gone) {
 			return true
 		}

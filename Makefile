@@ -8,7 +8,7 @@ VERSION ?= 0.1.0
 RESULTS := dist/tests
 GO      ?= go
 # Packages whose tests run with the race detector: those with goroutines that share something.
-CONCURRENT := /internal/(connector|control|degraded|monitor|scan|scan/engine)$$
+CONCURRENT := /internal/(connector|control|degraded|monitor|scan|scan/(engine|queue|supervise|verdicts))$$
 
 .PHONY: help install uninstall test test-short packages release-check lint lab bench generate \
 	format vet shellcheck licences native race guests deps-build deps-test deps-lab deps-generate

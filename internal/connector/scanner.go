@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +173,7 @@ func (s *scanner) changed(n *scanSession) {
 		default:
 		}
 	}
+	n.ignore(*s.settings.Load())
 	s.with.Changed()
 }
 
@@ -192,12 +194,21 @@ var ownPaths = []string{"/var/log/cisco/", "/var/lib/cisco/amp/", "/run/cisco-am
 
 // apply takes over what can change while a session goes on.
 func (n *scanSession) apply(s ScanSettings) {
-	n.queue.Ignore(queue.Ignored{Paths: append(append([]string{}, ownPaths...), s.Excluded...)})
+	n.ignore(s)
 	var why error
 	if s.AsRoot != "" {
 		why = errors.New(s.AsRoot)
 	}
 	n.supervisor.SetAsRoot(s.AsRoot != "", why)
+}
+
+// ignore leaves out what the policy excludes, and what the connector itself does, with its scan service, which unpacks archives.
+func (n *scanSession) ignore(s ScanSettings) {
+	i := queue.Ignored{Paths: slices.Concat(ownPaths, s.Excluded)}
+	if pid := n.supervisor.State().PID; pid != 0 {
+		i.PIDs = append(i.PIDs, uint32(pid))
+	}
+	n.queue.Ignore(i)
 }
 
 // definitions says what a service that is started now loads.

@@ -27,7 +27,7 @@ func definitionsOf(r host.Root) installer.Definitions {
 	if err != nil {
 		p = policy.Default()
 	}
-	log, err := trial.OpenLog()
+	log, err := trial.OpenLog(trial.Log)
 	if err != nil {
 		log = nil // where nobody may write it, the trial says what it has to say all the same
 	}

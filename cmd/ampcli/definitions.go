@@ -72,7 +72,7 @@ func (c *command) prove(ctx context.Context, dir string) (scan.Report, error) {
 	if err != nil {
 		p = policy.Default()
 	}
-	log, err := trial.OpenLog()
+	log, err := trial.OpenLog(trial.Log)
 	if err == nil {
 		defer log.Close()
 	}

@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 		c.OpenLog = func(path string, cap int64) (EventLog, error) { return monitor.OpenLog(path, cap) }
 	}
 	if c.OpenScanner == nil {
-		c.OpenScanner = func(with ScanSurroundings) Scanner { return openScanner(c.Executable, c.Log, with) }
+		c.OpenScanner = func(with ScanSurroundings) Scanner { return openScanner(defaultPlaces(c.Executable), c.Log, with) }
 	}
 	if c.StartChild == nil {
 		c.StartChild = func(ctx context.Context, token string) (Child, error) {

@@ -31,9 +31,9 @@ const (
 
 // scanner is the Scanner of a daemon: definitions, the supervised service, the memory of verdicts and the queue, put together.
 type scanner struct {
-	with       ScanSurroundings
-	executable string
-	log        *slog.Logger
+	with   ScanSurroundings
+	places scanPlaces
+	log    *slog.Logger
 
 	settings atomic.Pointer[ScanSettings]
 	refresh  chan struct{} // settings or definitions may be others
@@ -61,9 +61,9 @@ type scanSession struct {
 }
 
 // openScanner makes a scanner, which begins with the first settings.
-func openScanner(executable string, log *slog.Logger, with ScanSurroundings) Scanner {
+func openScanner(places scanPlaces, log *slog.Logger, with ScanSurroundings) *scanner {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &scanner{with: with, executable: executable, log: log, refresh: make(chan struct{}, 1), stop: stop}
+	s := &scanner{with: with, places: places, log: log, refresh: make(chan struct{}, 1), stop: stop}
 	s.running.Go(func() { s.run(ctx) })
 	return s
 }
@@ -109,7 +109,7 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 	ctx, stop := context.WithCancel(ctx)
 	n := &scanSession{stop: stop}
 	n.store = definitions.Open(definitions.Config{
-		Dir: definitions.Dir, BuiltIn: definitions.BuiltInDir, Program: "ampdaemon", Unsigned: settings.Unsigned, FIPS: definitions.FIPS("/"),
+		Dir: s.places.definitions, BuiltIn: s.places.builtIn, Program: "ampdaemon", Unsigned: settings.Unsigned, FIPS: definitions.FIPS("/"),
 		Prove: func(ctx context.Context, dir string) (scan.Report, error) { return s.prove(ctx, dir) },
 	})
 	started, err := n.store.Start(ctx)
@@ -120,12 +120,12 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 		s.log.Error("the definitions", "error", err)
 	}
 	n.live.Store(&started.Set)
-	n.verdicts = verdicts.New(verdicts.Path, verdicts.Options{Log: s.log})
+	n.verdicts = verdicts.New(s.places.verdicts, verdicts.Options{Log: s.log})
 	n.supervisor = supervise.New(supervise.Config{
 		Start: func(ctx context.Context, o supervise.StartOptions) (supervise.Service, error) {
-			options := sandboxOptions(s.executable, *s.settings.Load())
+			options := s.places.options(*s.settings.Load())
 			options.AsRoot, options.Definitions, options.Workers = o.AsRoot, o.Definitions.Directory, o.Workers
-			return startScanProcess(ctx, options)
+			return s.places.start(ctx, options)
 		},
 		Definitions: n.definitions, Memory: n.verdicts, Workers: settings.Workers, Deadline: scanDeadline,
 		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
@@ -179,9 +179,9 @@ func (s *scanner) changed(n *scanSession) {
 
 // prove tries definitions in a service of its own.
 func (s *scanner) prove(ctx context.Context, dir string) (scan.Report, error) {
-	options := sandboxOptions(s.executable, *s.settings.Load())
+	options := s.places.options(*s.settings.Load())
 	options.Workers = 1
-	log, err := trial.OpenLog()
+	log, err := trial.OpenLog(s.places.log)
 	if err == nil {
 		defer log.Close()
 		options.Log = log

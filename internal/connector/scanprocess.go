@@ -8,18 +8,34 @@ import (
 
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan"
+	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/internal/scan/sandbox"
 	"github.com/ampconnector/amp/internal/scan/supervise"
 	"github.com/ampconnector/amp/internal/scan/trial"
+	"github.com/ampconnector/amp/internal/scan/verdicts"
 )
 
 // scanNice is how far scans stand back behind all else that the host does, nice(2).
 const scanNice = 5
 
-// sandboxOptions are what a scan service of ours is started with, for these settings.
-func sandboxOptions(executable string, s ScanSettings) sandbox.Options {
+// scanPlaces are where a scanner finds and keeps things.
+type scanPlaces struct {
+	executable  string // the daemon's own program, static, whose main calls sandbox.Enter
+	service     string // program
+	log         string // of the service
+	definitions string // directory of the store
+	builtIn     string // directory
+	verdicts    string // file
+}
+
+func defaultPlaces(executable string) scanPlaces {
+	return scanPlaces{executable, trial.Service, trial.Log, definitions.Dir, definitions.BuiltInDir, verdicts.Path}
+}
+
+// options are what a scan service is started with, for these settings.
+func (p scanPlaces) options(s ScanSettings) sandbox.Options {
 	return sandbox.Options{
-		Executable: executable, Service: trial.Service, User: s.UID, Group: s.GID, AsRoot: s.AsRoot != "",
+		Executable: p.executable, Service: p.service, User: s.UID, Group: s.GID, AsRoot: s.AsRoot != "",
 		Memory: uint64(s.MemoryMiB) << 20, Workers: s.Workers, Nice: scanNice,
 	}
 }
@@ -32,19 +48,19 @@ func limitsOf(p policy.Scan) scan.Limits {
 // scanProcess is a scan service in its sandbox, for the supervisor.
 type scanProcess struct{ *sandbox.Process }
 
-// startScanProcess starts one.
-func startScanProcess(ctx context.Context, o sandbox.Options) (supervise.Service, error) {
-	log, err := trial.OpenLog()
+// start starts one.
+func (p scanPlaces) start(ctx context.Context, o sandbox.Options) (supervise.Service, error) {
+	log, err := trial.OpenLog(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	o.Log = log
-	p, err := sandbox.Start(ctx, o)
+	started, err := sandbox.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return scanProcess{p}, nil
+	return scanProcess{started}, nil
 }
 
 func (p scanProcess) PID() int { return p.Process.PID }

@@ -59,7 +59,9 @@ func TestScanPath(t *testing.T) {
 	told := map[string]string{}
 	s, err := w.q.ScanPath(context.Background(), ScanOptions{
 		Paths: []string{w.dir + "/tree/d", w.dir + "/tree/a", w.dir + "/missing"}, Exclude: []string{w.dir + "/tree/d/skip/", w.dir + "/tree/d/one"},
-		Told: func(path, name string, err error) { told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, err != nil) },
+		Told: func(path, name string, err error) {
+			told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, err != nil)
+		},
 	}, func(p Progress) { steps = append(steps, p) })
 	if err != nil {
 		t.Fatal(err)

@@ -29,9 +29,9 @@ const Patience = 5 * time.Minute
 
 const logMode = 0o640
 
-// OpenLog opens the service's log for appending, or makes it.
-func OpenLog() (*os.File, error) {
-	return os.OpenFile(Log, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
+// OpenLog opens the service's log, Log but in tests, for appending, or makes it.
+func OpenLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
 }
 
 // As fills in the ids of the scan account; without a usable one the trial is made as root, without root's rights.

@@ -11,8 +11,8 @@ import (
 )
 
 // fit has programs do things in the cheapest way that the kernel has. types are the layouts that they will be relocated with, nil for the
-// kernel's own, which are in the cache.
-func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache) error {
+// kernel's own, which are in the cache. lines: the programs keep the lines of their source, which the verifier's log tells of them.
+func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache, lines bool) error {
 	if lacks(asm.FnLoop) {
 		for _, p := range spec.Programs {
 			p.Instructions = withoutCallbacks(p.Instructions)
@@ -31,6 +31,10 @@ func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache) error {
 				return fmt.Errorf("set %s: %w", name, err)
 			}
 		}
+	}
+	dead := newDeadCode(constantsOf(spec), lines)
+	for _, p := range spec.Programs {
+		p.Instructions = dead.withoutDead(p.Instructions)
 	}
 	return nil
 }

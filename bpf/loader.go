@@ -94,7 +94,7 @@ func (l *loaded) fail(h *hook, err error) error {
 	return nil
 }
 
-// load loads the programs of some hooks of an object: all together, and if that is refused, one by one.
+// load loads the programs of some hooks of an object: all together, and if that is refused, one by one, with what says why.
 func (l *loaded) load(o object, hs []*hook) error {
 	spec, err := o.load()
 	if err != nil {
@@ -107,11 +107,11 @@ func (l *loaded) load(o object, hs []*hook) error {
 	for _, h := range hs {
 		names = append(names, l.names(h)...)
 	}
-	if l.loadPrograms(spec, names) == nil {
+	if l.loadPrograms(spec, names, false) == nil {
 		return nil
 	}
 	for _, h := range hs {
-		if e := l.loadPrograms(spec, l.names(h)); e != nil {
+		if e := l.loadPrograms(spec, l.names(h), true); e != nil {
 			err = errors.Join(err, l.fail(h, fmt.Errorf("load eBPF program %s: %w", h.program, e)))
 		}
 	}
@@ -150,10 +150,10 @@ func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string) error {
+func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string, lines bool) error {
 	spec = spec.Copy()
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
-	if err := fit(spec, l.types, l.cache); err != nil {
+	if err := fit(spec, l.types, l.cache, lines); err != nil {
 		return err
 	}
 	replace := map[string]*ebpf.Map{}

@@ -48,7 +48,7 @@ func TestVerifierCost(t *testing.T) {
 					t.Errorf("the object has no program %s", name)
 					continue
 				}
-				if err := fit(one, nil, cache); err != nil {
+				if err := fit(one, nil, cache, false); err != nil {
 					t.Fatal(err)
 				}
 				var c *ebpf.Collection

@@ -28,29 +28,45 @@ type activityRecord struct {
 // activityBatch is how many processes are read at once: more than any bucket of the map has.
 const activityBatch = 512
 
-// activity reads what the processes did. The kernel's side keeps the last 4096 that did something. Processes come and go meanwhile, so that
+// activityReader has what reading takes. It is kept, and most processes are where they were the last time: else there would be 3 MB to
+// collect every ten seconds, of a host where thousands have started.
+type activityReader struct {
+	processes [activityBatch]process
+	records   [activityBatch]activityRecord
+	all       []monitor.Activity
+}
+
+// read reads what the processes did. The kernel's side keeps the last 4096 that did something. Processes come and go meanwhile, so that
 // some may be left out or read twice.
-func (l *loaded) activity() ([]monitor.Activity, error) {
-	var all []monitor.Activity
+func (a *activityReader) read(activity *ebpf.Map) ([]monitor.Activity, error) {
 	var cursor ebpf.MapBatchCursor
-	processes, records := make([]process, activityBatch), make([]activityRecord, activityBatch)
+	a.all = a.all[:0]
 	for {
-		n, err := l.maps["activity"].BatchLookup(&cursor, processes, records, nil)
+		n, err := activity.BatchLookup(&cursor, a.processes[:], a.records[:], nil)
 		for i := range n {
-			p, r := &processes[i], &records[i]
-			name, _, _ := bytes.Cut(r.Comm[:], nul)
-			a := monitor.Activity{
-				PID: p.PID, StartBoot: p.Start, UID: r.UID, Comm: string(name),
-				Device: statDevice(r.Exe.Device), Inode: r.Exe.Inode,
-			}
-			copy(a.Kinds[:], r.Kinds[:])
-			all = append(all, a)
+			a.add(&a.processes[i], &a.records[i])
 		}
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			return all, nil
+			return a.all, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the activity of processes: %w", err)
 		}
 	}
+}
+
+func (a *activityReader) add(p *process, r *activityRecord) {
+	n := len(a.all)
+	if n < cap(a.all) {
+		a.all = a.all[:n+1]
+	} else {
+		a.all = append(a.all, monitor.Activity{})
+	}
+	to := &a.all[n]
+	to.PID, to.StartBoot, to.UID = p.PID, p.Start, r.UID
+	to.Device, to.Inode = statDevice(r.Exe.Device), r.Exe.Inode
+	if name, _, _ := bytes.Cut(r.Comm[:], nul); string(name) != to.Comm {
+		to.Comm = string(name)
+	}
+	copy(to.Kinds[:], r.Kinds[:])
 }

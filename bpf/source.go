@@ -42,6 +42,7 @@ type source struct {
 	mu      sync.Mutex // for all but the ring: attaching takes long, and the reader does not wait for it
 	kernel  *loaded
 	applied *applied
+	active  activityReader
 	closed  bool
 	final   monitor.Counts // once closed, without the tally
 
@@ -189,7 +190,7 @@ func (s *source) Activity() ([]monitor.Activity, error) {
 	if s.closed {
 		return nil, nil
 	}
-	return s.kernel.activity()
+	return s.active.read(s.kernel.maps["activity"])
 }
 
 // BlindSpots implements monitor.Source.

@@ -57,14 +57,14 @@ type ActivityWindows struct {
 	mu      sync.Mutex
 	last    time.Time // zero before the first Add
 	number  int
-	before  map[processKey]seenActivity
+	before  map[processKey]*seenActivity
 	samples [activitySamples]activitySample
 	deltas  []sampledActivity
 }
 
 // NewActivityWindows has no samples yet.
 func NewActivityWindows() *ActivityWindows {
-	return &ActivityWindows{before: make(map[processKey]seenActivity)}
+	return &ActivityWindows{before: make(map[processKey]*seenActivity)}
 }
 
 // Add takes what a source says its processes did until now. More often than each ActivityPeriod it does nothing. The first time, and the first
@@ -96,18 +96,27 @@ func (w *ActivityWindows) Add(now time.Time, all []Activity) {
 // compare finds what a process did since it was seen last. Counts that are smaller than before began anew.
 func (w *ActivityWindows) compare(a *Activity, sample *activitySample, first bool) {
 	key := processKey{a.PID, a.StartBoot}
-	before, known := w.before[key]
-	if known || len(w.before) < comparedProcesses {
-		w.before[key] = seenActivity{w.number, a.Kinds}
+	seen, known := w.before[key]
+	if !known {
+		seen = &seenActivity{}
+		if len(w.before) < comparedProcesses {
+			w.before[key] = seen
+		}
 	}
+	seen.sample = w.number
+	if seen.kinds == a.Kinds { // as most, where thousands are known
+		return
+	}
+	before := seen.kinds
+	seen.kinds = a.Kinds
 	if first {
 		return
 	}
 	d := sampledActivity{key: key, uid: a.UID, device: a.Device, inode: a.Inode}
 	d.commLen = uint8(copy(d.comm[:], a.Comm))
 	for k, n := range a.Kinds {
-		if n >= before.kinds[k] {
-			n -= before.kinds[k]
+		if n >= before[k] {
+			n -= before[k]
 		}
 		d.kinds[k] = uint32(min(n, 1<<32-1))
 		d.total += n

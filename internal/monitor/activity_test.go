@@ -237,3 +237,21 @@ func BenchmarkFeed(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkAdd is what a sample takes where as many processes are told as a source keeps, of which few did something since the last.
+func BenchmarkAdd(b *testing.B) {
+	all := make([]Activity, 4096)
+	for i := range all {
+		all[i] = Activity{PID: uint32(i + 1), StartBoot: 1, Comm: "true"}
+		all[i].Kinds[Exec] = 1
+	}
+	w, now := NewActivityWindows(), time.Unix(1, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(ActivityPeriod)
+		for i := range 16 {
+			all[i].Kinds[FileWrite]++
+		}
+		w.Add(now, all)
+	}
+}

@@ -109,7 +109,8 @@ type Source interface {
 	Set(Settings) error
 	// Counts may be called at any time, after Close too.
 	Counts() (Counts, error)
-	// Activity may be called at any time. Its result is bounded; which processes are left out is the source's choice, the quiet ones first.
+	// Activity may be called at any time. Its result is bounded; which processes are left out is the source's choice, the quiet ones first. It
+	// is good until the next call.
 	Activity() ([]Activity, error)
 	// BlindSpots depends on how it is attached.
 	BlindSpots() []BlindSpot

@@ -67,7 +67,7 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 		if !s.service {
 			return
 		}
-		info.Depends = []string{"passwd"}
+		info.Depends = []string{"passwd", "libc6"}
 		info.Recommends = append(info.Recommends, "logrotate", "libclamav12 | libclamav11 | libclamav9")
 		// All three on one name: the Debian Policy's way (7.6.2) to replace a whole package in one apt transaction.
 		info.Provides = []string{"amp-remediate (= " + version + ")"}

@@ -176,7 +176,7 @@ func TestBadTime(t *testing.T) {
 func TestDeb(t *testing.T) {
 	deb := filepath.Join(pack(t, testEnv(), "--format", "deb", "--arch", "arm64"), "amp-connector_0.1.0-1_arm64.deb")
 	for field, want := range map[string]string{
-		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd", "Recommends": "policycoreutils, logrotate, libclamav12 | libclamav11 | libclamav9",
+		"Version": "0.1.0-1", "Architecture": "arm64", "Depends": "passwd, libc6", "Recommends": "policycoreutils, logrotate, libclamav12 | libclamav11 | libclamav9",
 		"Provides": "amp-remediate (= 0.1.0-1)", "Replaces": "amp-remediate", "Conflicts": "amp-remediate, ciscoampconnector",
 	} {
 		if got := strings.TrimSpace(tool(t, "dpkg-deb", "-f", deb, field)); got != want {

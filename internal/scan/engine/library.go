@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -102,6 +103,8 @@ func open(names []string) (*Library, error) {
 
 // find opens the first library of these names. One that is there and cannot be opened is not passed over in silence.
 func find(names []string) (handle uintptr, name string, err error) {
+	runtime.LockOSThread() // dlopen(3) and dlerror(3), which Dlopen calls one after the other: what the latter says belongs to the thread
+	defer runtime.UnlockOSThread()
 	var broken error
 	for _, name := range names {
 		handle, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)

@@ -226,7 +226,7 @@ func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
 		return
 	}
 	st := n.supervisor.State()
-	if st.State == control.ScanFailed && set.ID != n.blamed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
+	if st.State == control.ScanFailed && st.Definitions == set.ID && set.ID != n.blamed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
 		n.blamed = set.ID
 		set = n.refused(ctx, log, set, st)
 	}

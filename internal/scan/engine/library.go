@@ -6,8 +6,8 @@ package engine
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 

@@ -68,8 +68,30 @@ func (it *item) ways() (ways []func() (*handle, error)) {
 			ways = append(ways, inside, outside)
 		}
 	}
+	ways = append(ways, it.relatives()...)
 	if e.Kind == monitor.Exec && p != nil && f.Inode != 0 { // also where it was deleted, and a memfd
 		ways = append(ways, func() (*handle, error) { return holdExecuted(p.PID) })
+	}
+	return ways
+}
+
+// maxRelatives is how many ancestors' views of the file system are tried.
+const maxRelatives = 4
+
+// relatives are ways through the roots of the processes above: one that writes a file in a container, such as cp(1), has ended by the time
+// that somebody looks, but the one that started it sees the same. Only where the inode tells whether it is the file.
+func (it *item) relatives() (ways []func() (*handle, error)) {
+	p := it.event.Process
+	if p == nil || it.file().Inode == 0 {
+		return nil
+	}
+	for _, a := range p.Ancestors[:min(len(p.Ancestors), maxRelatives)] {
+		if a.PID <= 1 { // its view is that of whoever looks, and has been tried
+			break
+		}
+		for _, path := range it.paths() {
+			ways = append(ways, func() (*handle, error) { return holdBelow(fmt.Sprintf("/proc/%d/root", a.PID), path, it.follow()) })
+		}
 	}
 	return ways
 }

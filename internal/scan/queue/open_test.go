@@ -245,6 +245,35 @@ func TestAFileInAContainerIsOpened(t *testing.T) {
 	}
 }
 
+// One that wrote a file in a container and ended leaves the process that started it, which sees the same.
+func TestAFileOfAProcessThatEndedInAContainerIsOpened(t *testing.T) {
+	root, p := inside(t)
+	w := newWorld(t, nil)
+	os.WriteFile(root+"/data/f", []byte("inside"), 0o600)
+	f := w.look(root + "/data/f")
+	const gone = 1<<22 + 1 // above the highest pid of Linux
+	above := []monitor.Ancestor{{PID: gone}, {PID: p.PID}, {PID: 1}}
+	for _, tt := range []struct {
+		name      string
+		inode     uint64
+		ancestors []monitor.Ancestor
+		want      error
+	}{
+		{"through an ancestor", f.Inode, above, nil},
+		{"another inode", f.Inode + 1, above, errReplaced},
+		{"no inode", 0, above, errGone},
+		{"no ancestor inside", f.Inode, []monitor.Ancestor{{PID: 1}, {PID: p.PID}}, errGone},
+	} {
+		e := &monitor.Event{
+			Kind: monitor.FileWrite, Process: &monitor.Process{PID: gone, Ancestors: tt.ancestors},
+			File: monitor.File{Path: "/data/f", Device: f.Device, Inode: tt.inode},
+		}
+		if got, err := opened(t, e, false); !errors.Is(err, tt.want) || err == nil && got != "inside" {
+			t.Errorf("%s: %q %v, expected %v", tt.name, got, err, tt.want)
+		}
+	}
+}
+
 // A process inside cannot lead the daemon out with "..".
 func TestNothingLeadsOutOfAContainer(t *testing.T) {
 	root, _ := inside(t)

@@ -45,21 +45,27 @@ func newRingSleep(ring *ebpf.Map) (*ringSleep, error) {
 // sleep returns when the kernel wakes the reader, after the longest time, or at once where enough is there already. Asking for that comes after
 // the poller has forgotten earlier wake-ups, so that none is lost.
 func (s *ringSleep) sleep(longest time.Duration, enough func() bool) error {
-	if err := s.file.SetReadDeadline(time.Now().Add(longest)); err != nil {
-		return err
+	err := s.file.SetReadDeadline(time.Now().Add(longest))
+	if err != nil {
+		return s.orClosed(err)
 	}
 	slept := false
-	err := s.conn.Read(func(uintptr) bool {
+	err = s.conn.Read(func(uintptr) bool {
 		if slept || s.ended.Load() || enough() {
 			return true
 		}
 		slept = true
 		return false
 	})
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
-	case s.closed.Load(): // a RawConn has an error of its own for that
+	}
+	return s.orClosed(err)
+}
+
+// orClosed is os.ErrClosed once close was called: a RawConn, and a deadline, have an error of their own for that.
+func (s *ringSleep) orClosed(err error) error {
+	if s.closed.Load() {
 		return os.ErrClosed
 	}
 	return err

@@ -56,6 +56,8 @@ type scanSession struct {
 	blamed     string                          // ID of the set whose failure the store was told of
 	untried    string                          // what was incoming when it could not be tried
 	retry      time.Time                       // not sooner is that tried again
+	untaken    string                          // ID of the live set with which no service took the place of the one that runs
+	retake     time.Time                       // not sooner is that tried again
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
@@ -167,7 +169,7 @@ func (s *scanner) Close() error {
 
 // changed looks what the supervisor has to tell.
 func (s *scanner) changed(n *scanSession) {
-	if st := n.supervisor.State(); st.State == control.ScanFailed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
+	if st := n.supervisor.State(); st.State == control.ScanFailed && blamesDefinitions(st.Cause) {
 		select {
 		case s.refresh <- struct{}{}: // renew deals with it
 		default:
@@ -226,22 +228,39 @@ func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
 		return
 	}
 	st := n.supervisor.State()
-	if st.State == control.ScanFailed && st.Definitions == set.ID && set.ID != n.blamed && (st.Cause == control.ScanDefinitions || st.Cause == control.ScanSelfTest) {
+	if st.State == control.ScanFailed && st.Definitions == set.ID && set.ID != n.blamed && blamesDefinitions(st.Cause) {
 		n.blamed = set.ID
 		set = n.refused(ctx, log, set, st)
 	}
-	before := n.live.Swap(&set)
+	n.live.Store(&set)
 	switch {
-	case before.ID == set.ID && before.Dir == set.Dir:
+	case st.Definitions == set.ID:
 	case st.State == control.ScanReady:
-		switched, err := n.supervisor.Switch(ctx)
-		if err != nil {
-			log.Error("the scan service does not take the new definitions", "definitions", set.ID, "error", err)
-			return
-		}
-		log.Info("the scan service has other definitions", "definitions", set.ID, "before", before.ID, "pause", switched.Pause)
-	default:
-		n.supervisor.Restart()
+		n.change(ctx, log, set, st)
+	case st.State == control.ScanFailed:
+		n.supervisor.Restart() // the next start is one with the live set
+	}
+}
+
+func blamesDefinitions(cause string) bool {
+	return cause == control.ScanDefinitions || cause == control.ScanSelfTest
+}
+
+// change lets a service with the live set take the place of the one that runs.
+func (n *scanSession) change(ctx context.Context, log *slog.Logger, set definitions.Set, st control.Scan) {
+	if set.ID == n.untaken && time.Now().Before(n.retake) {
+		return
+	}
+	switched, err := n.supervisor.Switch(ctx)
+	if err == nil {
+		log.Info("the scan service has other definitions", "definitions", set.ID, "before", st.Definitions, "pause", switched.Pause)
+		return
+	}
+	log.Error("the scan service does not take the new definitions", "definitions", set.ID, "error", err)
+	n.untaken, n.retake = set.ID, time.Now().Add(importPause)
+	if failed, ok := errors.AsType[*supervise.StartError](err); ok && blamesDefinitions(failed.Cause) {
+		now := n.refused(ctx, log, set, control.Scan{Cause: failed.Cause, Error: failed.Text, File: failed.File, Engine: failed.Engine})
+		n.live.Store(&now)
 	}
 }
 

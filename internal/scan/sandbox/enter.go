@@ -90,6 +90,7 @@ func (s stage) enter() error {
 	if separate() {
 		made |= scan.SandboxNetwork
 	}
+	limited := dataLimited(rlimitData) // which is out of sight afterwards
 	inside, err := s.mounts()
 	if err == nil {
 		made |= scan.SandboxMounts
@@ -97,8 +98,11 @@ func (s stage) enter() error {
 		fmt.Fprintln(os.Stderr, "scan-sandbox: no view of the file system of its own:", err)
 		inside = view{service: s.service, definitions: s.definitions}
 	}
-	if err := s.limits(&made); err != nil {
+	if err := s.limits(); err != nil {
 		return err
+	}
+	if s.memory != 0 && limited {
+		made |= scan.SandboxMemory
 	}
 	if err := s.becomeUser(); err != nil {
 		return err
@@ -151,7 +155,7 @@ const (
 	stackBytes     = 8 << 20
 )
 
-func (s stage) limits(made *scan.Sandbox) error {
+func (s stage) limits() error {
 	for _, l := range []struct {
 		what  int
 		value uint64
@@ -173,13 +177,7 @@ func (s stage) limits(made *scan.Sandbox) error {
 	if s.memory == 0 {
 		return nil
 	}
-	if err := setLimit(unix.RLIMIT_DATA, s.memory); err != nil {
-		return err
-	}
-	if dataLimited(s.memory) {
-		*made |= scan.SandboxMemory
-	}
-	return nil
+	return setLimit(unix.RLIMIT_DATA, s.memory)
 }
 
 func setLimit(what int, value uint64) error {
@@ -189,18 +187,14 @@ func setLimit(what int, value uint64) error {
 	return nil
 }
 
-// dataLimited is whether the kernel refuses memory beyond RLIMIT_DATA: before Linux 4.7 it counted what brk(2) gave alone.
-func dataLimited(limit uint64) bool {
-	if limit > math.MaxInt/2 {
-		return false
-	}
-	address, _, errno := unix.RawSyscall6(unix.SYS_MMAP, 0, uintptr(limit), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE, ^uintptr(0), 0)
-	if errno != 0 {
-		return true
-	}
-	_, _, errno = unix.RawSyscall(unix.SYS_MUNMAP, address, uintptr(limit), 0)
-	return errno != 0 // never: it was mapped just now
+// rlimitData came with Linux 4.7, which counts private writable memory by RLIMIT_DATA; before, only what brk(2) gave. To try it out would
+// leave a line in the kernel's log that reads like trouble.
+const rlimitData = "/sys/module/kernel/parameters/ignore_rlimit_data"
+
+// dataLimited is whether the kernel is known to refuse memory beyond RLIMIT_DATA, by the file at path.
+func dataLimited(path string) bool {
+	b, err := os.ReadFile(path)
+	return err == nil && strings.TrimSpace(string(b)) == "N"
 }
 
 // closeOthers closes all descriptors that the service is not given. Go opens none that a program inherits; the daemon's parent may have.

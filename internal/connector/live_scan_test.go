@@ -194,6 +194,11 @@ func (s *scanning) testUsers() {
 	}
 	s.Apply(scanOn())
 	s.until("as the user again", func(st control.Scan) bool { return isReady(st) && !st.AsRoot && st.UID == scanTestUser })
+	other := scanOn()
+	other.UID, other.GID = scanTestUser+1, scanTestUser+1
+	s.Apply(other)
+	s.until("as the user that the account is now", func(st control.Scan) bool { return isReady(st) && st.UID == scanTestUser+1 && st.GID == scanTestUser+1 })
+	s.Apply(scanOn())
 }
 
 // testKilled kills the service, and has it start anew.

@@ -58,6 +58,7 @@ type scanSession struct {
 	retry      time.Time                       // not sooner is that tried again
 	untaken    string                          // ID of the live set with which no service took the place of the one that runs
 	retake     time.Time                       // not sooner is that tried again
+	refollow   time.Time                       // not sooner is a service of another uid tried again
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
@@ -102,6 +103,7 @@ func (s *scanner) run(ctx context.Context) {
 		if session != nil {
 			session.apply(wanted)
 			session.renew(ctx, s.log)
+			session.follow(ctx, s.log, wanted)
 		}
 	}
 }
@@ -244,6 +246,18 @@ func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
 
 func blamesDefinitions(cause string) bool {
 	return cause == control.ScanDefinitions || cause == control.ScanSelfTest
+}
+
+// follow lets a service of the account as it is now take the place of one from before the account got another uid or gid.
+func (n *scanSession) follow(ctx context.Context, log *slog.Logger, s ScanSettings) {
+	st, now := n.supervisor.State(), time.Now()
+	if st.State != control.ScanReady || st.User == "" || st.AsRoot || s.AsRoot != "" || st.UID == s.UID && st.GID == s.GID || now.Before(n.refollow) {
+		return
+	}
+	n.refollow = now.Add(time.Minute)
+	if _, err := n.supervisor.Switch(ctx); err != nil {
+		log.Error("the scan service goes on as the user that the account was before", "uid", st.UID, "error", err)
+	}
 }
 
 // change lets a service with the live set take the place of the one that runs.

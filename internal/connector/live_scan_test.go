@@ -188,6 +188,10 @@ func (s *scanning) testUsers() {
 	root := scanOn()
 	root.UID, root.GID, root.AsRoot = 0, 0, "it was deleted"
 	s.Apply(root)
+	s.Settle(s.t.Context())
+	if st := s.State(); !st.AsRoot || st.UID != 0 {
+		s.t.Errorf("settled, and not as root: %+v", st)
+	}
 	st := s.until("as root", func(st control.Scan) bool { return isReady(st) && st.AsRoot && st.UID == 0 })
 	if st.Capable || st.UserError != "it was deleted" {
 		s.t.Errorf("%+v", st)

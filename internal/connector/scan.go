@@ -12,13 +12,16 @@ import (
 )
 
 // Scanner scans the files that events tell of, and those that it is asked to. Its methods may be called from any goroutine, and do not
-// wait, but for Restart and Close.
+// wait, but for Settle, Restart and Close.
 type Scanner interface {
 	// Apply says what is to be scanned, and by whom. It takes effect at once, and is a reason to look for new definitions too.
 	Apply(ScanSettings)
 	// Event is called for each event, from the goroutine of the source. The scanner keeps nothing of it but what it copies.
 	Event(*monitor.Event)
 	State() control.Scan
+	// Settle waits, within bounds, while a service runs as another user than the last settings ask for. It reports whether there was
+	// anything to wait for.
+	Settle(context.Context) bool
 	// Restart starts the service anew, and returns when that is through, or when ctx ends.
 	Restart(context.Context) error
 	// Scan begins a scan on demand, Follow says how far it is, and Stop ends it.

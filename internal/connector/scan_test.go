@@ -25,8 +25,10 @@ type recordedScanner struct {
 	events   int
 	state    control.Scan
 	restarts int
-	err      error
-	closed   bool
+
+	unsettled int
+	err       error
+	closed    bool
 }
 
 func (s *recordedScanner) locked(do func()) {
@@ -38,6 +40,16 @@ func (s *recordedScanner) locked(do func()) {
 func (s *recordedScanner) Apply(settings ScanSettings) {
 	s.locked(func() { s.applied = append(s.applied, settings) })
 }
+
+// Settle has waited for something as often as the test says.
+func (s *recordedScanner) Settle(context.Context) (waited bool) {
+	s.locked(func() {
+		waited = s.unsettled > 0
+		s.unsettled = max(0, s.unsettled-1)
+	})
+	return waited
+}
+
 func (s *recordedScanner) Event(*monitor.Event) { s.locked(func() { s.events++ }) }
 func (s *recordedScanner) State() (state control.Scan) {
 	s.locked(func() { state = s.state })
@@ -111,6 +123,20 @@ func TestScanVerbs(t *testing.T) {
 		before := w.evaluated()
 		if a := c.handle(t.Context(), control.Request{Verb: control.RestartScan}); a.Code != "" || w.scanner.restarts != 1 || w.evaluated() != before+2 {
 			t.Errorf("%+v, %d restarts, %d evaluations; expected one, and an evaluation before and after it", a, w.scanner.restarts, w.evaluated()-before)
+		}
+	})
+}
+
+// Whoever asks for an evaluation is told of the service as it is after it, and not of one that is being replaced.
+func TestAnEvaluationWaitsForTheScanService(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		for unsettled, want := range []int{1, 2} {
+			w.scanner.locked(func() { w.scanner.unsettled = unsettled })
+			before := w.evaluated()
+			if a := c.handle(t.Context(), control.Request{Verb: control.Evaluate}); a.Code != "" || w.evaluated() != before+want {
+				t.Errorf("unsettled %d: %+v, %d evaluations, expected %d", unsettled, a, w.evaluated()-before, want)
+			}
 		}
 	})
 }

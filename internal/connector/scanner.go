@@ -36,6 +36,8 @@ type scanner struct {
 	log    *slog.Logger
 
 	settings atomic.Pointer[ScanSettings]
+	asked    atomic.Uint64 // how often Apply was called
+	applied  atomic.Uint64 // which of these calls was taken over last
 	refresh  chan struct{} // settings or definitions may be others
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -74,6 +76,7 @@ func openScanner(places scanPlaces, log *slog.Logger, with ScanSurroundings) *sc
 // Apply implements Scanner.
 func (s *scanner) Apply(settings ScanSettings) {
 	s.settings.Store(&settings)
+	s.asked.Add(1)
 	select {
 	case s.refresh <- struct{}{}:
 	default:
@@ -90,6 +93,7 @@ func (s *scanner) run(ctx context.Context) {
 			return
 		case <-s.refresh:
 		}
+		asked := s.asked.Load()
 		wanted := *s.settings.Load()
 		session := s.session.Load()
 		if session != nil && wanted.Scan != applied.Scan {
@@ -105,7 +109,45 @@ func (s *scanner) run(ctx context.Context) {
 			session.renew(ctx, s.log)
 			session.follow(ctx, s.log, wanted)
 		}
+		s.applied.Store(asked)
 	}
+}
+
+// Whoever asks for an evaluation is kept waiting for the scan service that long at most, less than the patience of those who ask, and it
+// is looked at that often.
+const (
+	settlesWithin = 8 * time.Second
+	settlePeriod  = 20 * time.Millisecond
+)
+
+// Settle implements Scanner.
+func (s *scanner) Settle(ctx context.Context) (waited bool) {
+	ctx, stop := context.WithTimeout(ctx, settlesWithin)
+	defer stop()
+	for !s.settled() {
+		waited = true
+		select {
+		case <-ctx.Done():
+			return waited
+		case <-time.After(settlePeriod):
+		}
+	}
+	return waited
+}
+
+// settled reports whether the last settings were taken over and no service runs as another user than they ask for. One that does not run
+// is not waited for: large definitions take a minute to load, and what is not known yet is told as that.
+func (s *scanner) settled() bool {
+	if s.applied.Load() != s.asked.Load() {
+		return false
+	}
+	settings, st := s.settings.Load(), s.State()
+	return settings == nil || st.State != control.ScanReady || st.AsRoot == (settings.AsRoot != "") && !settings.isOther(st)
+}
+
+// isOther reports whether a service is known to run as another user than the account is now.
+func (s *ScanSettings) isOther(st control.Scan) bool {
+	return st.User != "" && !st.AsRoot && s.AsRoot == "" && (st.UID != s.UID || st.GID != s.GID)
 }
 
 // begin starts a session.
@@ -251,11 +293,11 @@ func blamesDefinitions(cause string) bool {
 // follow lets a service of the account as it is now take the place of one from before the account got another uid or gid.
 func (n *scanSession) follow(ctx context.Context, log *slog.Logger, s ScanSettings) {
 	st, now := n.supervisor.State(), time.Now()
-	if st.State != control.ScanReady || st.User == "" || st.AsRoot || s.AsRoot != "" || st.UID == s.UID && st.GID == s.GID || now.Before(n.refollow) {
+	if st.State != control.ScanReady || !s.isOther(st) || now.Before(n.refollow) {
 		return
 	}
-	n.refollow = now.Add(time.Minute)
 	if _, err := n.supervisor.Switch(ctx); err != nil {
+		n.refollow = now.Add(time.Minute)
 		log.Error("the scan service goes on as the user that the account was before", "uid", st.UID, "error", err)
 	}
 }

@@ -167,11 +167,15 @@ func (c *core) handle(ctx context.Context, req control.Request) control.Answer {
 		return c.scanAnswer(req)
 	}
 	a := c.ask(ctx, req.Verb)
-	if req.Verb != control.RestartScan || a.Code != "" {
+	switch {
+	case a.Code != "":
 		return a
-	}
-	if err := c.scanner.Restart(ctx); err != nil {
-		c.Log.Error("the scan service was to be restarted", "error", err) // the fault tells it
+	case req.Verb == control.RestartScan:
+		if err := c.scanner.Restart(ctx); err != nil {
+			c.Log.Error("the scan service was to be restarted", "error", err) // the fault tells it
+		}
+	case !c.scanner.Settle(ctx):
+		return a
 	}
 	return c.ask(ctx, control.Evaluate)
 }

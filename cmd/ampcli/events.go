@@ -16,23 +16,28 @@ import (
 const lastEvents = 20
 
 func (c *command) eventsCommand() *cobra.Command {
+	return c.logCommand(&c.events, "events", &cobra.Command{
+		Use: "events", Short: "Show what the connector saw happen",
+		Long: "Show the last events of the event log, or with -f those that come from now on, until interrupted. -o json shows the lines of the log as they are (OCSF).",
+	})
+}
+
+// logCommand shows a log of events, of things that are called what.
+func (c *command) logCommand(log *string, what string, e *cobra.Command) *cobra.Command {
 	var follow bool
 	var last int
-	e := &cobra.Command{
-		Use: "events", Short: "Show what the connector saw happen", Args: cobra.NoArgs,
-		Long: "Show the last events of the event log, or with -f those that come from now on, until interrupted. -o json shows the lines of the log as they are (OCSF).",
-		RunE: func(r *cobra.Command, _ []string) error {
-			if follow && r.Flags().Changed("lines") {
-				return fmt.Errorf("%w: --follow shows what comes, --lines what was: expected one of them", errUsage)
-			}
-			if follow {
-				return monitor.Follow(r.Context(), c.events, false, c.printEvent)
-			}
-			return c.printLast(c.events, last)
-		},
+	e.Args = cobra.NoArgs
+	e.RunE = func(r *cobra.Command, _ []string) error {
+		if follow && r.Flags().Changed("lines") {
+			return fmt.Errorf("%w: --follow shows what comes, --lines what was: expected one of them", errUsage)
+		}
+		if follow {
+			return monitor.Follow(r.Context(), *log, false, c.printEvent)
+		}
+		return c.printLast(*log, last)
 	}
-	e.Flags().BoolVarP(&follow, "follow", "f", false, "show events as they come")
-	e.Flags().IntVarP(&last, "lines", "n", lastEvents, "how many of the last events; 0 is all that are in the log")
+	e.Flags().BoolVarP(&follow, "follow", "f", false, "show "+what+" as they come")
+	e.Flags().IntVarP(&last, "lines", "n", lastEvents, "how many of the last "+what+"; 0 is all that are in the log")
 	return e
 }
 

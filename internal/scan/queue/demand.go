@@ -11,9 +11,6 @@ import (
 	"github.com/ampconnector/amp/internal/scan/supervise"
 )
 
-// maxTold bounds the troubles that a Summary names.
-const maxTold = 100
-
 // ScanOptions say what a person wants scanned.
 type ScanOptions struct {
 	Paths            []string // from the root; directories with all below them
@@ -46,7 +43,6 @@ type Summary struct {
 	Known        uint64 // of all of these, those that had not changed since they were scanned
 	Skipped      uint64 // files and directories that are left out
 	Unreadable   uint64 // files and directories that could not be opened
-	Troubles     []string
 	Took         time.Duration
 }
 
@@ -237,9 +233,6 @@ func (d *demand) skip(string) {
 
 // tell says what could not be scanned. The caller holds mu.
 func (d *demand) tell(path string, err error) {
-	if len(d.summary.Troubles) < maxTold {
-		d.summary.Troubles = append(d.summary.Troubles, path+": "+err.Error())
-	}
 	if d.told != nil {
 		d.told(path, "", err)
 	}

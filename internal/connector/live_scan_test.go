@@ -232,6 +232,7 @@ func (s *scanning) testKilled(before int) {
 func TestScannerTakesDefinitions(t *testing.T) {
 	s := newScanning(t)
 	s.build("ampscansvc", "./../../cmd/ampscansvc", "-tags", "fakeengine")
+	s.scanner.places.log = filepath.Join(s.dir, "none", "log") // a log that cannot be made keeps no service from its work
 	settings := scanOn()
 	settings.Unsigned = true
 	s.Apply(settings)

@@ -171,7 +171,10 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 		Start: func(ctx context.Context, o supervise.StartOptions) (supervise.Service, error) {
 			options := s.places.options(*s.settings.Load())
 			options.AsRoot, options.Definitions, options.Workers = o.AsRoot, o.Definitions.Directory, o.Workers
-			return s.places.start(ctx, options)
+			log, closeLog := s.serviceLog()
+			defer closeLog()
+			options.Log = log
+			return startScanProcess(ctx, options)
 		},
 		Definitions: n.definitions, Memory: n.verdicts, Workers: settings.Workers, Deadline: scanDeadline,
 		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
@@ -223,15 +226,24 @@ func (s *scanner) changed(n *scanSession) {
 	s.with.Changed()
 }
 
+// serviceLog opens the log for a service that is about to be started. On a full or broken disk it is started without one: what it says of
+// its start comes over its socket too.
+func (s *scanner) serviceLog() (log *os.File, closeLog func()) {
+	log, err := trial.OpenLog(s.places.log)
+	if err != nil {
+		s.log.Warn("the scan service goes without its log", "error", err)
+		return nil, func() {}
+	}
+	return log, func() { log.Close() }
+}
+
 // prove tries definitions in a service of its own.
 func (s *scanner) prove(ctx context.Context, dir string) (scan.Report, error) {
 	options := s.places.options(*s.settings.Load())
 	options.Workers = 1
-	log, err := trial.OpenLog(s.places.log)
-	if err == nil {
-		defer log.Close()
-		options.Log = log
-	}
+	log, closeLog := s.serviceLog()
+	defer closeLog()
+	options.Log = log
 	return trial.Prove(options)(ctx, dir)
 }
 

@@ -48,19 +48,13 @@ func limitsOf(p policy.Scan) scan.Limits {
 // scanProcess is a scan service in its sandbox, for the supervisor.
 type scanProcess struct{ *sandbox.Process }
 
-// start starts one.
-func (p scanPlaces) start(ctx context.Context, o sandbox.Options) (supervise.Service, error) {
-	log, err := trial.OpenLog(p.log)
+// startScanProcess starts one.
+func startScanProcess(ctx context.Context, o sandbox.Options) (supervise.Service, error) {
+	p, err := sandbox.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	o.Log = log
-	started, err := sandbox.Start(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return scanProcess{started}, nil
+	return scanProcess{p}, nil
 }
 
 func (p scanProcess) PID() int { return p.Process.PID }

@@ -1,0 +1,74 @@
+package wakeup
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const patience = 20 * time.Second
+
+// A sleep without end is over when enough is there, when the kernel wakes it, when it is ended, and when it is closed.
+func TestSleeper(t *testing.T) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(fd, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		enough bool
+		wake   func()
+		want   error
+	}{
+		{"enough is there", true, func() {}, nil},
+		{"woken", false, func() {
+			if _, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+				t.Error(err)
+			}
+		}, nil},
+		{"ended", false, s.End, nil},
+		{"ended before", false, func() {}, nil},
+		{"closed", false, func() { s.Close() }, os.ErrClosed},
+	} {
+		if tt.name == "closed" {
+			s.Begin()
+		}
+		done, asked := make(chan error, 1), make(chan struct{})
+		go func() {
+			done <- s.Sleep(time.Hour, func() bool { close(asked); return tt.enough })
+		}()
+		if !s.ended.Load() {
+			select {
+			case <-asked:
+			case <-time.After(patience):
+				t.Fatalf("%s: it sleeps without asking", tt.name)
+			}
+		}
+		tt.wake()
+		select {
+		case err := <-done:
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%s: error %v, expected %v", tt.name, err, tt.want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: it still sleeps", tt.name)
+		}
+	}
+}
+
+func TestSleeperOfWhatCannotBePolled(t *testing.T) {
+	fd, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(fd, "folder"); err == nil {
+		t.Error("a folder was taken for something that can be polled")
+	}
+}

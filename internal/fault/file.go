@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // identity tells whether a path still names the file that was read: each write makes a new inode.
@@ -49,54 +51,17 @@ func (l *Ledger) lockFile() (unlock func(), err error) {
 	return func() { d.Close() }, nil
 }
 
-// write replaces the file: a reader sees the old or the new one, and after a power loss one of them is there. The temporary file has a fixed
-// name, so that interrupted writes do not pile up.
+// write replaces the file: a reader sees the old or the new one, and after a power loss one of them is there.
 func (l *Ledger) write() error {
 	b, err := encode(l.state)
 	if err != nil {
 		return err
 	}
-	temporary := l.path + ".new"
-	if err := writeSynced(temporary, b); err != nil {
-		os.Remove(temporary)
-		return err
-	}
-	if err := os.Rename(temporary, l.path); err != nil {
-		os.Remove(temporary)
-		return err
-	}
-	if err := syncFolder(filepath.Dir(l.path)); err != nil {
+	if err := durable.Write(l.path, b, 0o644, nil); err != nil { // every admin may read it
 		return err
 	}
 	l.file, err = identify(l.path)
 	return err
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644) // whatever the umask: every admin may read it
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // What stands in the place of evidence that the ledger does not take.

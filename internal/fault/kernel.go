@@ -51,16 +51,16 @@ var fault11 = Fault{
 		JA: "必要なカーネル開発パッケージがありません",
 	},
 	Meaning: Text{
-		EN: "The running kernel offers no BTF, and the header package for exactly this kernel is not installed or not complete, so the full event sources cannot be set up. File and network events are monitored in degraded mode.",
-		JA: "稼働中のカーネルは BTF を提供しておらず、このカーネルに正確に一致するヘッダーパッケージも導入されていないか不完全なため、完全なイベントソースを構成できません。ファイルとネットワークのイベントは縮退モードで監視されます。",
+		EN: "The running kernel offers no BTF, no file has the BTF of exactly this kernel, and its header package is not installed or not complete, so that the layouts of its structures cannot be had and no full event source can be set up. File and network events are monitored in degraded mode.",
+		JA: "稼働中のカーネルは BTF を提供しておらず、このカーネルに正確に一致する BTF ファイルもなく、ヘッダーパッケージも導入されていないか不完全です。カーネル構造体の配置が得られないため、完全なイベントソースを構成できません。ファイルとネットワークのイベントは縮退モードで監視されます。",
 	},
 	Detection: Text{
-		EN: "/sys/kernel/btf/vmlinux and known external BTF files are looked for; the build link below /lib/modules of the running release is resolved, its version header compared with uname -r, and the tree checked for completeness.",
-		JA: "/sys/kernel/btf/vmlinux と既知の外部 BTF ファイルの有無を調べます。また、/lib/modules 配下の稼働中リリースの build リンクをたどり、バージョンヘッダーを uname -r と比較し、ツリーが完全かどうかを確認します。",
+		EN: "/sys/kernel/btf/vmlinux is looked for, and files with the BTF of exactly this kernel in /var/lib/cisco/amp/btf, /boot, /lib/modules and /usr/lib/debug; the build link below /lib/modules of the running release is resolved, its version header compared with uname -r, and the tree checked for completeness. A tree in which the compiler then misses a file is not complete either.",
+		JA: "/sys/kernel/btf/vmlinux の有無と、/var/lib/cisco/amp/btf、/boot、/lib/modules、/usr/lib/debug にこのカーネルに正確に一致する BTF ファイルがあるかを調べます。また、/lib/modules 配下の稼働中リリースの build リンクをたどり、バージョンヘッダーを uname -r と比較し、ツリーが完全かどうかを確認します。コンパイル時に不足するファイルがあるツリーも不完全とみなします。",
 	},
 	Remedy: Text{
-		EN: "Names a newer kernel of the distribution that has BTF, for which the administrator reboots; else installs the header package of exactly the running kernel and switches the monitors to the better source without a reboot. Says so plainly when the repositories no longer have that version.",
-		JA: "ディストリビューションが提供する、BTF を備えた新しいカーネルを示します(再起動は管理者が行います)。そうでない場合は、稼働中のカーネルに正確に一致するヘッダーパッケージを導入し、再起動なしでより良いイベントソースへ切り替えます。リポジトリに該当バージョンが残っていない場合は、その旨を明示します。",
+		EN: "Installs the header package of exactly the running kernel, or again where it is damaged, with make and a compiler where they are missing, and has the connector derive the layouts of the kernel's structures and change to eBPF, without a reboot or a restart. Says so plainly when the repositories no longer have that version. Names the newer kernel with BTF that they have, which is the better choice: the administrator installs it and reboots.",
+		JA: "稼働中のカーネルに正確に一致するヘッダーパッケージを導入し(破損している場合は再導入し)、不足していれば make とコンパイラーも導入します。その後、コネクタがカーネル構造体の配置を導出し、再起動なしで eBPF に切り替わります。リポジトリに該当バージョンが残っていない場合は、その旨を明示します。リポジトリにある、BTF を備えた新しいカーネルも示します。こちらが望ましい選択ですが、導入と再起動は管理者が行います。",
 	},
 }
 

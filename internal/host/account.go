@@ -27,16 +27,20 @@ const (
 
 // accounts is the host's account files, and who to ask for what they do not hold.
 type accounts struct {
-	root   Root
-	getent asker
-	nss    Reading[Nsswitch]
-	passwd Reading[Records[Account]]
-	group  Reading[Records[Group]]
+	root      Root
+	getent    asker
+	elsewhere asker                                                 // of the services alone, not of the files
+	answers   func(service, database, key string) error             // whether a service does; key is one that the files have
+	taken     func(database string, ids []uint32) ([]uint32, error) // by the services, of ids
+	answered  map[string]error                                      // what the services of a database did when they were asked
+	nss       Reading[Nsswitch]
+	passwd    Reading[Records[Account]]
+	group     Reading[Records[Group]]
 }
 
 func readAccounts(ctx context.Context, r Root) *accounts {
-	a := &accounts{root: r, nss: nsswitch(r)}
-	a.getent = func(database, key string) ([]byte, error) { return getent(ctx, r, database, key) }
+	a := &accounts{root: r, nss: nsswitch(r), answered: map[string]error{}}
+	a.askName(ctx)
 	a.passwd = readRecords(r, PasswdPath, ParsePasswd)
 	a.group = readRecords(r, GroupPath, ParseGroup)
 	if a.nss.Value.Has("passwd", "altfiles") {
@@ -84,7 +88,7 @@ func (a *accounts) facts(name string) AccountFacts {
 	f := AccountFacts{Name: name, User: a.user(name), Group: a.groupNamed(name)}
 	f.BadLines = append(slices.Clone(a.passwd.Value.Bad), a.group.Value.Bad...)
 	f.Password, f.BadLines = a.password(f.User, f.BadLines)
-	f.ExtraGroups = a.extraGroups(f.User)
+	f.ExtraGroups, f.DirectoryGroups = a.extraGroups(f.User)
 	f.SameUID = a.sameUID(f.User)
 	f.SameGID = a.sameGID(f.Group)
 	f.PrimaryGroup = a.primaryGroup(f.User)
@@ -98,7 +102,7 @@ func (a *accounts) remote(database string, compat bool) (bool, error) {
 	if a.nss.Err != nil {
 		return false, a.nss.Err
 	}
-	return a.nss.Value.Remote(database) || compat && a.nss.Value.Has(database, "compat"), nil
+	return len(a.services(database)) > 0 || compat && a.nss.Value.Has(database, "compat"), nil
 }
 
 // lookUp finds one record: in the file, else where the name service has more sources by asking it.
@@ -119,8 +123,11 @@ func lookUp[T any](a *accounts, database string, file Reading[Records[T]], is fu
 	if !more {
 		return Read[*T](nil, file.From)
 	}
-	from := file.From + ", getent " + database
+	from := a.from(file.From, database)
 	record, err := elsewhere()
+	if err == nil && record == nil {
+		err = a.answer(database)
+	}
 	if err != nil {
 		return NotKnown[*T](from, err)
 	}
@@ -197,9 +204,9 @@ func (a *accounts) remotePassword(name string) Reading[Password] {
 	return Read(passwordOf(s.Secret, s.Expiry), from)
 }
 
-// extraGroups lists the groups beside the primary one that the user is in.
-func (a *accounts) extraGroups(user Reading[*Account]) Reading[[]string] {
-	return about(user, func(u *Account) Reading[[]string] {
+// extraGroups lists the groups beside the primary one that the user is in, and those of them that only a directory service puts it into.
+func (a *accounts) extraGroups(user Reading[*Account]) (all Reading[[]string], remote []string) {
+	all = about(user, func(u *Account) Reading[[]string] {
 		if a.group.Err != nil {
 			return NotKnown[[]string](a.group.From, a.group.Err)
 		}
@@ -216,14 +223,20 @@ func (a *accounts) extraGroups(user Reading[*Account]) Reading[[]string] {
 		if !more {
 			return Read(in, a.group.From)
 		}
-		return a.withRemoteGroups(u, in)
+		both := a.withRemoteGroups(u, in)
+		remote = both.Value[min(len(in), len(both.Value)):]
+		return both
 	})
+	return all, remote
 }
 
 // withRemoteGroups adds the groups that a directory service puts the user into.
 func (a *accounts) withRemoteGroups(u *Account, in []string) Reading[[]string] {
-	from := a.group.From + ", getent initgroups"
+	from := a.from(a.group.From, "initgroups")
 	gids, err := initgroups(a.getent, u.Name)
+	if err == nil {
+		err = a.answer("group")
+	}
 	if err != nil {
 		return NotKnown[[]string](from, err)
 	}
@@ -257,7 +270,21 @@ func (a *accounts) sameUID(user Reading[*Account]) Reading[[]string] {
 				same = append(same, other.Name)
 			}
 		}
-		return Read(same, a.passwd.From)
+		if a.nss.Err != nil || len(a.services("passwd")) == 0 {
+			return Read(same, a.passwd.From)
+		}
+		from := a.from(a.passwd.From, "passwd")
+		other, err := nssRecord(a.elsewhere, "passwd", strconv.FormatUint(uint64(u.UID), 10), ParsePasswd)
+		if err == nil && other == nil {
+			err = a.answer("passwd")
+		}
+		if err != nil {
+			return NotKnown[[]string](from, err)
+		}
+		if other != nil && other.Name != u.Name && !slices.Contains(same, other.Name) {
+			same = append(same, other.Name)
+		}
+		return Read(same, from)
 	})
 }
 

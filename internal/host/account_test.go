@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,7 +106,7 @@ func TestAccountFacts(t *testing.T) {
 		"passwd is too":         {tree{"etc/passwd": "-> /etc/folder", "etc/folder/": ""}, map[string]string{"user": "unknown", "password": "unknown", "extra": "unknown", "same uid": "unknown", "primary": "unknown", "home": "unknown"}},
 		"rpm-ostree": {tree{"etc/passwd": others, "usr/lib/passwd": svc + ":x:990:988::/nonexistent:/bin/false\n", "etc/nsswitch.conf": "passwd: files altfiles systemd\ngroup: files altfiles\n"},
 			map[string]string{"user": "990:988 /usr/lib/passwd"}},
-		"directory service, found in files": {tree{"etc/nsswitch.conf": "passwd: sss files\ngroup: sss files\n"}, map[string]string{"extra": "unknown"}},
+		"directory service, found in files": {tree{"etc/nsswitch.conf": "passwd: sss files\ngroup: sss files\n"}, map[string]string{"extra": "unknown", "same uid": "unknown"}},
 		"directory service, an image": {tree{"etc/passwd": others, "etc/nsswitch.conf": "passwd: sss files\ngroup: files\n"},
 			map[string]string{"user": "unknown", "password": "unknown", "extra": "unknown", "same uid": "unknown", "primary": "unknown", "home": "unknown"}},
 		"compat with NIS": {tree{"etc/passwd": others + "+::::::\n", "etc/nsswitch.conf": "passwd: compat\n"},
@@ -149,6 +150,8 @@ func TestAccountOfADirectoryService(t *testing.T) {
 		}
 		return nil, nil
 	}
+	a.elsewhere = a.getent
+	a.answers = func(string, string, string) error { return nil }
 	f := a.facts(svc)
 	got := said(f)
 	want := map[string]string{
@@ -160,6 +163,13 @@ func TestAccountOfADirectoryService(t *testing.T) {
 	}
 	if !errors.Is(f.Password.Err, ErrDirectoryService) {
 		t.Errorf("%v, want %v", f.Password.Err, ErrDirectoryService)
+	}
+	if !slices.Equal(f.DirectoryGroups, []string{"backup", "70003"}) {
+		t.Errorf("groups of the service %q", f.DirectoryGroups)
+	}
+	answers["passwd 70000"] = "eve:*:70000:1::/:/bin/sh"
+	if same := a.facts(svc).SameUID; !slices.Equal(same.Value, []string{"eve"}) {
+		t.Errorf("same uid %+v", same)
 	}
 	answers["shadow "+svc] = svc + ":*:1::::::"
 	if p := a.facts(svc).Password; p.Err != nil || !p.Value.Locked {
@@ -239,10 +249,10 @@ func TestNsswitch(t *testing.T) {
 	n := ParseNsswitch([]byte("# comment\npasswd: files [NOTFOUND=return] ldap # why\ngroup:files\nshadow: files [x\nnonsense\n"))
 	for _, c := range []struct {
 		database string
-		remote   bool
-	}{{"passwd", true}, {"group", false}, {"shadow", false}, {"absent", false}} {
-		if n.Remote(c.database) != c.remote {
-			t.Errorf("%s: remote %v", c.database, !c.remote)
+		remote   []string
+	}{{"passwd", []string{"ldap"}}, {"group", nil}, {"shadow", nil}, {"absent", nil}} {
+		if got := n.Remote(c.database); !slices.Equal(got, c.remote) {
+			t.Errorf("%s: remote %v", c.database, got)
 		}
 	}
 	if n.Has("passwd", "[NOTFOUND=return]") || !n.Has("passwd", "ldap") {

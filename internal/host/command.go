@@ -22,11 +22,16 @@ var errNoTool = errors.New("not installed")
 // ask runs a tool of the running host that only answers questions. Its exit status is returned beside its output; err means
 // that there was no answer.
 func ask(ctx context.Context, r Root, tool string, args ...string) (output []byte, status int, err error) {
+	return askFor(ctx, r, askTimeout, tool, args...)
+}
+
+// askFor is ask with a patience of its own.
+func askFor(ctx context.Context, r Root, patience time.Duration, tool string, args ...string) (output []byte, status int, err error) {
 	path, ok := FindTool(r, tool)
 	if !ok {
 		return nil, 0, fmt.Errorf("%s: %w", tool, errNoTool)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -16,6 +16,7 @@ type Facts struct {
 	Live           bool   // Root is the running host itself
 	Distribution   Reading[Distribution]
 	Kernel         Reading[Kernel]
+	ModuleLoading  ModuleLoading // of the kernel that runs
 	Account        AccountFacts
 	LoginDefs      Reading[*LoginSettings]
 	Connectors     []Connector           // the connectors that are installed, ours first; empty if none
@@ -56,6 +57,7 @@ type Distribution struct {
 // Kernel is the kernel that is judged: the running one, or the one named by the user for an image.
 type Kernel struct {
 	Release string                     // uname -r
+	Other   bool                       // the host runs, and runs another one: what this one offers cannot be asked
 	Config  Reading[map[string]string] // the options of its build configuration that matter here, "y", "m", a value, or "n"
 	BTF     Reading[bool]              // CONFIG_DEBUG_INFO_BTF
 	Headers Reading[*Headers]          // nil where it has no build link
@@ -100,12 +102,17 @@ type AccountFacts struct {
 	Group        Reading[*Group]
 	Password     Reading[Password]
 	ExtraGroups  Reading[[]string] // groups beside the primary one that list the user
-	SameUID      Reading[[]string] // other names with the user's uid
+	SameUID      Reading[[]string] // other names with the user's uid, of a directory service at most one
 	HomeOwner    Reading[*uint32]  // owner of the home directory, nil if it does not exist
 	PrimaryGroup Reading[string]   // name of the user's primary group, "" if the gid has no name
 	SameGID      Reading[[]string] // other groups with the group's gid
 	GroupMembers Reading[[]string] // accounts beside the user that group(5) or gshadow(5) puts into the group
 	BadLines     []BadLine         // lines of the account files that were passed over
+	// DirectoryGroups are those of ExtraGroups that only a directory service puts the user into.
+	DirectoryGroups []string
+	// FreeUID and FreeGID are what a new system user or group would get. They are looked for where there is none.
+	FreeUID Reading[uint32]
+	FreeGID Reading[uint32]
 }
 
 // DirectoryFact is the state of one directory that the connector needs, with what was packaged.

@@ -23,7 +23,10 @@ func Gather(ctx context.Context, r Root, o Options) Facts {
 		f.PackageManager = packageManager(r, f.Distribution)
 		f.Engine = engine(r, f.Distribution)
 	})
-	wg.Go(func() { f.Kernel = kernel(r, o.Kernel) })
+	wg.Go(func() {
+		f.Kernel = kernel(r, o.Kernel)
+		f.ModuleLoading = ModuleLoadingOf(r, f.Kernel)
+	})
 	wg.Go(func() {
 		f.LoginDefs = LoginSettingsOf(r)
 		f.Memory = memory(r)
@@ -34,6 +37,7 @@ func Gather(ctx context.Context, r Root, o Options) Facts {
 	c := f.connector()
 	a := readAccounts(ctx, r)
 	f.Account = a.facts(c.ScanAccount)
+	a.lookForIDs(&f.Account)
 	f.Directories = directories(a, c.Directories)
 	f.Unit = UnitOf(r, c.Unit)
 	wg.Wait()
@@ -56,6 +60,7 @@ func (f Facts) unreadable(err error) Facts {
 	c := Connectors[0]
 	f.Distribution = NotKnown[Distribution](f.Root, err)
 	f.Kernel = NotKnown[Kernel](f.Root, err)
+	f.ModuleLoading = noModuleLoading(f.Root, err)
 	f.LoginDefs = NotKnown[*LoginSettings](f.Root, err)
 	f.Memory = NotKnown[Memory](f.Root, err)
 	f.Engine = EngineFacts{NotKnown[[]string](f.Root, err), NotKnown[bool](f.Root, err)}
@@ -88,5 +93,7 @@ func unreadableAccount(name, root string, err error) AccountFacts {
 		HomeOwner:    NotKnown[*uint32](root, err),
 		PrimaryGroup: NotKnown[string](root, err),
 		GroupMembers: NotKnown[[]string](root, err),
+		FreeUID:      NotKnown[uint32](root, err),
+		FreeGID:      NotKnown[uint32](root, err),
 	}
 }

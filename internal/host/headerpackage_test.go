@@ -13,27 +13,43 @@ var recordedDistributions = map[string]Distribution{
 	"ol": {ID: "ol", Family: RedHat}, "photon": {ID: "photon"}, "ubuntu": {ID: "ubuntu", Family: Debian},
 }
 
-func TestHeaderPackageOfRecordedKernels(t *testing.T) {
+// recordedKernel is a kernel that a repository of a distribution has, and the package with its headers.
+type recordedKernel struct {
+	distribution    Distribution
+	release, header string
+}
+
+// recordedKernels are all of the recorded listings.
+func recordedKernels(t *testing.T) (all []recordedKernel) {
+	t.Helper()
 	f, err := os.Open(shared(t, "kernel-headers.tsv"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	n := 0
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
 		fields := strings.Split(lines.Text(), "\t")
 		if strings.HasPrefix(lines.Text(), "#") || len(fields) != 4 {
 			continue
 		}
-		id, _, _ := strings.Cut(fields[0], "-")
-		got, ok := HeaderPackage(recordedDistributions[id], fields[2])
-		if !ok || got != fields[3] {
-			t.Errorf("%s, %s: %q, %v; expected %q", fields[0], fields[2], got, ok, fields[3])
-		}
-		n++
+		id, version, _ := strings.Cut(fields[0], "-")
+		d := recordedDistributions[id]
+		d.VersionID = version
+		all = append(all, recordedKernel{d, fields[2], fields[3]})
 	}
-	if n < 2000 {
-		t.Errorf("%d recorded kernels, expected 2000 and more", n)
+	if err := lines.Err(); err != nil || len(all) < 2000 {
+		t.Fatalf("%d recorded kernels, expected 2000 and more (error %v)", len(all), err)
+	}
+	return all
+}
+
+func TestHeaderPackageOfRecordedKernels(t *testing.T) {
+	for _, k := range recordedKernels(t) {
+		got, ok := HeaderPackage(k.distribution, k.release)
+		if !ok || got != k.header {
+			t.Errorf("%s %s, %s: %q, %v; expected %q", k.distribution.ID, k.distribution.VersionID, k.release, got, ok, k.header)
+		}
 	}
 }
 

@@ -39,8 +39,8 @@ var (
 
 const headerFileLimit = 256 << 10 // bytes
 
-// headersOf reads the header tree of a release. nil is a host that has no build link for it.
-func headersOf(r Root, release string) Reading[*Headers] {
+// HeadersOf reads the header tree of a release. nil is a host that has no build link for it.
+func HeadersOf(r Root, release string) Reading[*Headers] {
 	link := path.Join("/lib/modules", release, "build")
 	if _, err := r.Lstat(link); absent(err) {
 		return Read[*Headers](nil, link)
@@ -77,6 +77,29 @@ func headersOf(r Root, release string) Reading[*Headers] {
 	return Read(h, link)
 }
 
+// HeaderFiles are files that a complete tree has, those outside of it that its Makefile includes among them: they may belong to several packages.
+func HeaderFiles(r Root, release string) []string {
+	link := path.Join("/lib/modules", release, "build")
+	files := make([]string, 0, len(headerParts)+1)
+	for _, part := range headerParts {
+		files = append(files, path.Join(link, part))
+	}
+	return append(files, included(r, path.Join(link, "Makefile"))...)
+}
+
+func included(r Root, makefile string) (files []string) {
+	b, err := r.ReadFile(makefile, headerFileLimit)
+	if err != nil {
+		return nil
+	}
+	for _, m := range makefileInclude.FindAllSubmatch(b, maxMakeIncludes) {
+		files = append(files, string(m[1]))
+	}
+	return files
+}
+
+const maxMakeIncludes = 16
+
 // treeRelease reads the version header, "" where the tree has none.
 func treeRelease(r Root, tree string) (string, error) {
 	for _, name := range versionHeaders {
@@ -106,7 +129,7 @@ func missingInclude(r Root, makefile string) (missing []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range makefileInclude.FindAllSubmatch(b, 16) {
+	for _, m := range makefileInclude.FindAllSubmatch(b, maxMakeIncludes) {
 		file := string(bytes.Clone(m[1]))
 		there, err := r.exists(file)
 		if err != nil {

@@ -74,7 +74,7 @@ func TestHeaders(t *testing.T) {
 		{"without a version", func(dir string) { os.Remove(dir + target + "/include/generated/utsrelease.h") }, &Headers{Link: link, Target: target}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := headersOf(headerTree(t, c.change), headerRelease)
+			r := HeadersOf(headerTree(t, c.change), headerRelease)
 			if r.Err != nil {
 				t.Fatal(r.Err)
 			}
@@ -99,7 +99,7 @@ func TestHeadersThatCannotBeRead(t *testing.T) {
 			os.WriteFile(dir+"/usr/src/linux-headers-"+headerRelease+"/include/generated/utsrelease.h", []byte("x\n"), 0o644)
 		},
 	} {
-		if r := headersOf(headerTree(t, change), headerRelease); r.Err == nil {
+		if r := HeadersOf(headerTree(t, change), headerRelease); r.Err == nil {
 			t.Errorf("%s: %+v; expected an error", name, r.Value)
 		}
 	}

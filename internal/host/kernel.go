@@ -44,10 +44,18 @@ func kernel(r Root, asked string) Reading[Kernel] {
 	if release.Err != nil {
 		return NotKnown[Kernel](release.From, release.Err)
 	}
-	k := Kernel{Release: release.Value, Config: KernelConfig(r, release.Value, configOptions...)}
+	return Read(ReadKernel(r, release.Value), release.From)
+}
+
+// ReadKernel reads what the host at r has of the kernel with that release.
+func ReadKernel(r Root, release string) Kernel {
+	k := Kernel{Release: release, Config: KernelConfig(r, release, configOptions...)}
+	if running := RunningRelease(); r.Live() && running.Err == nil {
+		k.Other = running.Value != release
+	}
 	k.BTF = Reading[bool]{Value: k.Config.Value[optionBTF] == "y", From: k.Config.From, Err: k.Config.Err}
-	k.Headers = headersOf(r, release.Value)
-	return Read(k, release.From)
+	k.Headers = HeadersOf(r, release)
+	return k
 }
 
 func kernelRelease(r Root, asked string) Reading[string] {
@@ -58,12 +66,13 @@ func kernelRelease(r Root, asked string) Reading[string] {
 		return Read(asked, "--kernel")
 	}
 	if r.Live() {
-		return runningRelease()
+		return RunningRelease()
 	}
 	return imageRelease(r)
 }
 
-func runningRelease() Reading[string] {
+// RunningRelease is the release of the kernel that runs.
+func RunningRelease() Reading[string] {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return NotKnown[string]("uname -r", err)

@@ -11,7 +11,10 @@ import (
 )
 
 const (
-	optionBTF = "CONFIG_DEBUG_INFO_BTF"
+	optionBTF       = "CONFIG_DEBUG_INFO_BTF"
+	optionModuleSig = "CONFIG_MODULE_SIG"
+	// OptionModuleHash is the hash that modules are signed with.
+	OptionModuleHash = "CONFIG_MODULE_SIG_HASH"
 
 	// maxKernelConfig bounds a build configuration, unpacked; those of distributions have about 270 KiB.
 	maxKernelConfig = 4 << 20
@@ -20,7 +23,7 @@ const (
 // configOptions is what Gather reads of a kernel's build configuration.
 var configOptions = []string{
 	optionBTF, "CONFIG_DEBUG_INFO_BTF_MODULES", "CONFIG_BPF_SYSCALL", "CONFIG_BPF_EVENTS", "CONFIG_KPROBES", "CONFIG_FTRACE_SYSCALLS",
-	"CONFIG_SECURITY_SELINUX", "CONFIG_FANOTIFY", "CONFIG_PROC_EVENTS", "CONFIG_MODULES", "CONFIG_MODULE_SIG_FORCE",
+	"CONFIG_SECURITY_SELINUX", "CONFIG_FANOTIFY", "CONFIG_PROC_EVENTS", "CONFIG_MODULES", optionModuleSig, "CONFIG_MODULE_SIG_FORCE", OptionModuleHash,
 }
 
 // errNoConfig says that a kernel's build configuration is nowhere on the host.
@@ -52,7 +55,7 @@ func configPaths(r Root, release string) []string {
 		"/usr/lib/modules/" + release + "/config",
 		"/lib/modules/" + release + "/config",
 	}
-	if running := runningRelease(); r.Live() && running.Err == nil && running.Value == release {
+	if running := RunningRelease(); r.Live() && running.Err == nil && running.Value == release {
 		paths = append(paths, "/proc/config.gz")
 	}
 	return append(paths, "/lib/modules/"+release+"/build/.config")

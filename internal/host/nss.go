@@ -22,12 +22,12 @@ const getentNotFound = 2
 // asker asks the name service for a key of a database; a nil record is "not found".
 type asker func(database, key string) ([]byte, error)
 
-// getent asks the C library's name service: it loads modules (sssd, ldap), which a static program cannot.
-func getent(ctx context.Context, r Root, database, key string) ([]byte, error) {
+// getent asks the C library's name service: it loads modules (sssd, ldap), which a static program cannot. Options come before the database.
+func getent(ctx context.Context, r Root, database, key string, options ...string) ([]byte, error) {
 	if !r.Live() {
 		return nil, fmt.Errorf("getent %s %s: %w", database, key, ErrNotRunning)
 	}
-	out, status, err := ask(ctx, r, "getent", database, key)
+	out, status, err := ask(ctx, r, "getent", append(options, database, key)...)
 	switch {
 	case err != nil:
 		return nil, err

@@ -57,14 +57,15 @@ func (n Nsswitch) Has(database, service string) bool {
 // local is the services whose answers are in files that are read here, or that know no account of ours (systemd).
 var local = map[string]bool{"files": true, "altfiles": true, "compat": true, "systemd": true}
 
-// Remote reports whether a database may know names that the files do not.
-func (n Nsswitch) Remote(database string) bool {
+// Remote lists the services of a database that may know names that the files do not, in order.
+func (n Nsswitch) Remote(database string) []string {
+	var remote []string
 	for _, s := range n[database] {
 		if !local[s] {
-			return true
+			remote = append(remote, s)
 		}
 	}
-	return false
+	return remote
 }
 
 // nsswitch reads nsswitch.conf; without one the C library uses files alone.

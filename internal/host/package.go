@@ -57,6 +57,9 @@ var packageRows = []packageRow{
 	{"chattr", RedHat, "", 0, "e2fsprogs"},
 	{"chattr", SUSE, "", 0, "e2fsprogs"},
 	{"setfacl", "", "", 0, "acl"},
+	{"make", "", "", 0, "make"},
+	{"gcc", "", "", 0, "gcc"},
+	{"clang", "", "", 0, "clang"},
 	{"systemctl", "", "", 0, "systemd"},
 }
 

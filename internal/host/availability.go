@@ -1,0 +1,97 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// listPatience bounds a question about repositories: dnf reads its lists anew where they are old.
+const listPatience = 30 * time.Second
+
+// errNoListing says that a package manager is not asked.
+var errNoListing = errors.New("it is not known how to ask this package manager")
+
+// listing is how a package manager lists the versions of a package.
+type listing struct {
+	command []string
+	none    int // exit status where there is none
+	version func(fields []string, pkg string) string
+}
+
+var (
+	dnfList  = listing{[]string{"dnf", "-q", "list", "--showduplicates"}, 1, dnfVersion}
+	yumList  = listing{[]string{"yum", "-q", "list", "--showduplicates"}, 1, dnfVersion}
+	listings = map[string]listing{"apt": {[]string{"apt-cache", "madison"}, 0, aptVersion}, "dnf": dnfList, "yum": yumList}
+)
+
+// AvailableVersions lists the versions of a package that the repositories of the running host have, each once, in the package manager's order. There
+// may be none. Of dnf they are those of the installed one too.
+func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading[[]string] {
+	l, ok := listings[manager]
+	if !ok {
+		return NotKnown[[]string](manager, errNoListing)
+	}
+	if !r.Live() {
+		return NotKnown[[]string](manager, ErrNotRunning)
+	}
+	from := strings.Join(append(append([]string{}, l.command...), pkg), " ")
+	out, status, err := askFor(ctx, r, listPatience, l.command[0], append(append([]string{}, l.command[1:]...), pkg)...)
+	switch {
+	case err != nil:
+		return NotKnown[[]string](from, err)
+	case status != 0 && status != l.none:
+		return NotKnown[[]string](from, fmt.Errorf("%s: exit status %d", from, status))
+	}
+	return Read(parseVersions(string(out), pkg, l.version), from)
+}
+
+// maxVersions bounds what is kept of a listing.
+const maxVersions = 256
+
+func parseVersions(out, pkg string, version func([]string, string) string) []string {
+	var versions []string
+	seen := map[string]bool{}
+	for line := range strings.Lines(out) {
+		v := version(strings.Fields(line), pkg)
+		if v != "" && len(versions) < maxVersions && !seen[v] {
+			seen[v] = true
+			versions = append(versions, v)
+		}
+	}
+	return versions
+}
+
+// aptVersion reads "NAME | VERSION | REPOSITORY", apt-cache(8).
+func aptVersion(fields []string, pkg string) string {
+	if len(fields) < 5 || fields[0] != pkg || fields[1] != "|" || fields[3] != "|" {
+		return ""
+	}
+	return fields[2]
+}
+
+// dnfVersion reads "NAME.ARCH VERSION REPOSITORY". A package that was asked for by its whole name and version is listed by its name alone.
+func dnfVersion(fields []string, pkg string) string {
+	if len(fields) != 3 {
+		return ""
+	}
+	name, arch, ok := cutLast(fields[0], ".")
+	version := fields[1]
+	if _, bare, epoch := strings.Cut(version, ":"); epoch {
+		version = bare
+	}
+	if !ok || name != pkg && name+"-"+version+"."+arch != pkg && name+"-"+version != pkg {
+		return ""
+	}
+	return fields[1]
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}

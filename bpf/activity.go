@@ -22,13 +22,16 @@ type activityRecord struct {
 	UID   uint32
 	_     uint32
 	Comm  [commSize]byte
-	Kinds [maxKinds]uint64
+	Kinds [activityKinds]uint32 // since the process was seen first; one that made 2^32 events of a kind begins anew
 }
+
+// activityKinds is AMP_KINDS, record/record.h.
+const activityKinds = int(monitor.Credentials) + 1
 
 // activityBatch is how many processes are read at once: more than any bucket of the map has.
 const activityBatch = 512
 
-// activityReader has what reading takes. It is kept, and most processes are where they were the last time: else there would be 3 MB to
+// activityReader has what reading takes. It is kept, and most processes are where they were the last time: else there would be 1 MB to
 // collect every ten seconds, of a host where thousands have started.
 type activityReader struct {
 	processes [activityBatch]process
@@ -68,5 +71,7 @@ func (a *activityReader) add(p *process, r *activityRecord) {
 	if name, _, _ := bytes.Cut(r.Comm[:], nul); string(name) != to.Comm {
 		to.Comm = string(name)
 	}
-	copy(to.Kinds[:], r.Kinds[:])
+	for k, count := range r.Kinds {
+		to.Kinds[k] = uint64(count)
+	}
 }

@@ -21,6 +21,12 @@ var notAttached = fault.Text{
 	JA: "%s に接続するプログラムはこのカーネルで動作しません: %v",
 }
 
+// noMounts is what paths lack without the structure of mounts, which headers do not have.
+var noMounts = fault.Text{
+	EN: "Where file systems are mounted: paths begin at the root of the file system that the file is on (%v)",
+	JA: "ファイルシステムのマウント位置: パスはファイルが属するファイルシステムのルートから始まります (%v)",
+}
+
 // blindSpots are the set's, and the hooks that did not work.
 func (l *loaded) blindSpots() []monitor.BlindSpot {
 	var all []monitor.BlindSpot

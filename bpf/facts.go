@@ -11,4 +11,6 @@ type Facts struct {
 	// errno as it is: EPERM under SELinux is fault 19, EPERM under lockdown is not, and this package does not say which. Where
 	// nothing was tried (GatherUntried), it is the caller's reason.
 	Load host.Reading[bool]
+	// Layouts are where a kernel's layouts are that offers no BTF: see FindLayouts.
+	Layouts host.Reading[Layouts]
 }

@@ -1,92 +1,16 @@
 package bpf
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 	"github.com/ampconnector/amp/internal/policy"
 )
-
-// filterActions are for the tests of what the kernel's side leaves out.
-func filterActions() map[string]func(*report) error {
-	return map[string]func(*report) error{
-		"filter-repeat": repeatWrites,
-		"filter-evade":  evadeExclusion,
-		"filter-many":   manyFiles,
-	}
-}
-
-// repeatWrites opens a file for writing again and again and changes nothing, and something at last.
-func repeatWrites(r *report) error {
-	if err := unix.SchedSetaffinity(0, firstCPU()); err != nil {
-		return err
-	}
-	return (&fileScript{report: r}).run(func(s *fileScript) error {
-		if err := s.make("a"); err != nil {
-			return err
-		}
-		for i := range 11 {
-			fd, err := unix.Open(s.at("a"), unix.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			if i == 10 {
-				unix.Write(fd, []byte("1234567"))
-			}
-			unix.Close(fd)
-		}
-		s.rewritten("a", 7)
-		s.Events[len(s.Events)-1].Merged = 10
-		return nil
-	})
-}
-
-func firstCPU() *unix.CPUSet {
-	var all, one unix.CPUSet
-	unix.SchedGetaffinity(0, &all)
-	for cpu := 0; cpu < 1024; cpu++ {
-		if all.IsSet(cpu) {
-			one.Set(cpu)
-			return &one
-		}
-	}
-	return &all
-}
-
-// evadeExclusion names a file elsewhere by way of the excluded directory, which is TMPDIR.
-func evadeExclusion(r *report) error {
-	dir := os.TempDir()
-	path := filepath.Dir(dir) + "/amp-bpf-evade"
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		return err
-	}
-	return unix.Unlink(dir + "/../amp-bpf-evade")
-}
-
-// manyCreated is how many files manyFiles makes, writes and removes.
-const manyCreated = 3000
-
-func manyFiles(r *report) error {
-	return (&fileScript{report: r}).run(func(s *fileScript) error {
-		for i := range manyCreated {
-			path := s.at(fmt.Sprint(i))
-			if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
-				return err
-			}
-			if err := unix.Unlink(path); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
 
 // seen runs an action with settings and returns how many events of each kind came of it.
 func (w *watch) seen(t *testing.T, action string, s monitor.Settings) map[monitor.Kind]int {
@@ -94,7 +18,7 @@ func (w *watch) seen(t *testing.T, action string, s monitor.Settings) map[monito
 	if err := w.Set(s); err != nil {
 		t.Fatal(err)
 	}
-	pid, _ := act(t, action)
+	pid, _ := actions.Do(t, program, action)
 	marker := newCommand(nil).cmd("exit") // all that came before it is there
 	if err := marker.Start(); err != nil {
 		t.Fatal(err)
@@ -102,7 +26,7 @@ func (w *watch) seen(t *testing.T, action string, s monitor.Settings) map[monito
 	marker.Wait()
 	w.sync(t)
 	n := map[monitor.Kind]int{}
-	for _, e := range w.of(pid) {
+	for _, e := range w.Of(pid) {
 		n[e.Kind]++
 	}
 	return n
@@ -192,7 +116,7 @@ func TestExcludeRunningChildren(t *testing.T) {
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w.wait(t, shell.Process.Pid, 1)
+	w.Wait(t, shell.Process.Pid, 1)
 	err = w.Set(monitor.Settings{Kinds: monitor.ProcessKinds, Exclusions: policy.Exclusions{Processes: []policy.ProcessExclusion{{Path: self(t), Children: true}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -200,9 +124,7 @@ func TestExcludeRunningChildren(t *testing.T) {
 	in.Close()
 	shell.Wait()
 	w.sync(t)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for pid, events := range w.events {
+	for pid, events := range w.All() {
 		for _, e := range events {
 			if e.Kind == monitor.Exec && e.Process.PPID == uint32(shell.Process.Pid) || e.Kind == monitor.Exit && pid == uint32(shell.Process.Pid) {
 				t.Errorf("saw %s of %d", e.Kind, pid)
@@ -213,9 +135,9 @@ func TestExcludeRunningChildren(t *testing.T) {
 
 func TestDuplicatesAreMerged(t *testing.T) {
 	inEachSet(t, func(t *testing.T, w *watch) {
-		pid, r := act(t, "filter-repeat")
-		w.finished(t, pid, 0, 0)
-		got := w.fileEvents(pid, r)
+		pid, r := actions.Do(t, program, "filter-repeat")
+		w.Finished(t, pid, 0, 0)
+		got := w.FileEvents(pid, r)
 		if len(got) != len(r.Events) || got[len(got)-1].Merged != 10 {
 			t.Errorf("saw %+v, expected %+v", got, r.Events)
 		}
@@ -271,12 +193,11 @@ func TestCountsAddUp(t *testing.T) {
 			if err := s.Set(monitor.Settings{Kinds: monitor.FileKinds}); err != nil {
 				t.Fatal(err)
 			}
-			pid, _ := act(t, "filter-many")
+			pid, _ := actions.Do(t, program, "filter-many")
 			if err := s.Set(monitor.Settings{}); err != nil { // no more events: the counts hold still
 				t.Fatal(err)
 			}
-			w := &watch{source: s, events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
-			if err := s.Run(cancelled(), w.keep); err != nil {
+			if err := s.Run(cancelled(), actions.NewWatch(s).Keep); err != nil {
 				t.Fatal(err)
 			}
 			counts, err := s.Counts()
@@ -294,8 +215,8 @@ func TestCountsAddUp(t *testing.T) {
 				}
 				if a.PID == uint32(pid) {
 					for _, k := range []monitor.Kind{monitor.FileCreate, monitor.FileWrite, monitor.FileDelete} {
-						if n := a.Kinds[k]; n < manyCreated || n > manyCreated+10 {
-							t.Errorf("%d events %s of the generator, expected %d and a few", n, k, manyCreated)
+						if n := a.Kinds[k]; n < actions.ManyCreated || n > actions.ManyCreated+10 {
+							t.Errorf("%d events %s of the generator, expected %d and a few", n, k, actions.ManyCreated)
 						}
 					}
 				}

@@ -50,7 +50,7 @@ func TestGeneratedIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(filepath.Base(path)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what go generate makes of programs/ and headers/ (error %v)", filepath.Base(path), err)
+			t.Errorf("%s is not what go generate makes of programs/, headers/ and record/ (error %v)", filepath.Base(path), err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 // The tests watch processes, and so need some to watch: this test binary itself, copied to where anyone may execute it.
@@ -34,6 +35,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	actions.Asked(systemActions())
 	if task := os.Getenv(childEnv); task != "" {
 		childMain(task)
 		return

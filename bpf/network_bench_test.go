@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 // The cost of a connection and of a further datagram, without a source and with one; prog-ns/op is the time in our programs.
@@ -35,17 +36,17 @@ func BenchmarkConnection(b *testing.B) {
 }
 
 func BenchmarkDatagram(b *testing.B) {
-	server, at, err := udpSocket(unix.AF_INET, loopback4(0))
+	server, at, err := actions.Datagrams()
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer unix.Close(server)
-	client, _, err := udpSocket(unix.AF_INET, loopback4(0))
+	client, _, err := actions.Datagrams()
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer unix.Close(client)
-	to, buf := loopback4(int(at.Port())), []byte("x")
+	to, buf := &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, []byte("x")
 	benchSeen(b, func() error {
 		err := unix.Sendto(client, buf, 0, to)
 		_, _, err2 := unix.Recvfrom(server, buf, 0)
@@ -55,7 +56,7 @@ func BenchmarkDatagram(b *testing.B) {
 
 // BenchmarkStream is the way of a stream's data, on which nothing is to be seen.
 func BenchmarkStream(b *testing.B) {
-	l, c, err := blockingPair(unix.AF_INET, loopback4)
+	l, c, err := actions.Connection()
 	if err != nil {
 		b.Fatal(err)
 	}

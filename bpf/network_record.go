@@ -8,7 +8,7 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// The layout of struct amp_flow_record, headers/network_record.h.
+// The layout of struct amp_flow_record, record/network_record.h.
 const (
 	flowSize = 160
 

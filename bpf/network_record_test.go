@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 // flowWire is a record of a flow between two ends.
@@ -62,7 +63,7 @@ func TestDecodeFlow(t *testing.T) {
 			if got.Kind != monitor.Kind(tt.in.kind) || got.Process.PID != 42 {
 				t.Errorf("got kind %v of process %d", got.Kind, got.Process.PID)
 			}
-			if diff := cmp.Diff(tt.want, got.Flow, sameEvents); diff != "" {
+			if diff := cmp.Diff(tt.want, got.Flow, actions.SameEvents); diff != "" {
 				t.Error(diff)
 			}
 		})

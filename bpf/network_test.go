@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"errors"
-	"maps"
 	"net"
 	"os"
 	"slices"
@@ -12,21 +11,20 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 	"github.com/ampconnector/amp/internal/policy"
 )
 
 func TestNetworkActions(t *testing.T) {
 	needsRoot(t)
 	inEachSet(t, func(t *testing.T, w *watch) {
-		lost := w.lost(t)
-		for _, name := range slices.Sorted(maps.Keys(networkActions())) {
+		lost := w.Lost(t)
+		for _, name := range actions.Network() {
 			t.Run(name, func(t *testing.T) {
-				pid, r := act(t, name)
-				want := w.withoutBlindSpots(name, r.Events)
-				checkEvents(t, w.finished(t, pid, len(want), monitor.NetworkKinds), want)
+				w.CheckNetwork(t, program, name)
 			})
 		}
-		if lost := w.lost(t) - lost; lost != 0 {
+		if lost := w.Lost(t) - lost; lost != 0 {
 			t.Errorf("lost %d events", lost)
 		}
 		t.Run("connected-before", func(t *testing.T) { testConnectionFromBefore(t, w) })
@@ -57,22 +55,22 @@ func TestFlowsLeftOut(t *testing.T) {
 				tt.change(&s)
 				before, err1 := w.Counts()
 				err2 := w.Set(s)
-				pid, r := act(t, "tcp-blocking")
+				pid, r := actions.Do(t, program, "tcp-blocking")
 				want := slices.DeleteFunc(r.Events, func(e monitor.Event) bool { return !tt.seen.Has(e.Kind) })
 				after, err3 := w.Counts()
 				err4 := w.Set(all)
 				if err := errors.Join(err1, err2, err3, err4); err != nil {
 					t.Fatal(err)
 				}
-				later, more := act(t, "tcp-blocking") // all that came before it is there
-				w.finished(t, later, len(more.Events), monitor.NetworkKinds)
+				later, more := actions.Do(t, program, "tcp-blocking") // all that came before it is there
+				w.Finished(t, later, len(more.Events), monitor.NetworkKinds)
 				var got []monitor.Event
-				for _, e := range w.of(pid) {
+				for _, e := range w.Of(pid) {
 					if monitor.NetworkKinds.Has(e.Kind) {
 						got = append(got, e)
 					}
 				}
-				checkEvents(t, got, want)
+				actions.Check(t, got, want)
 				for _, k := range []monitor.Kind{monitor.FlowOpen, monitor.FlowClose} {
 					if n := tt.count(after.Kinds[k]) - tt.count(before.Kinds[k]); n < 2 {
 						t.Errorf("%d events of kind %v were counted as left out, expected 2 or more", n, k)
@@ -83,13 +81,9 @@ func TestFlowsLeftOut(t *testing.T) {
 	})
 }
 
-// withoutBlindSpots takes away what the hook set cannot see: before 6.3, write(2) and read(2) of datagrams.
-func (w *watch) withoutBlindSpots(name string, events []monitor.Event) []monitor.Event {
-	blind := map[string]bool{"udp-connected": true, "udp6-connected": true, "udp-many": true}
-	if !blind[name] || w.kernel.failed["amp_udp_sent"] == nil {
-		return events
-	}
-	return slices.DeleteFunc(events, func(e monitor.Event) bool { return !e.Flow.Inbound })
+// blind tells what the hook set cannot see: before 6.3, write(2) and read(2) of datagrams.
+func (w *watch) blind(action string, e monitor.Event) bool {
+	return slices.Contains([]string{"udp-connected", "udp6-connected", "udp-many"}, action) && w.kernel.failed["amp_udp_sent"] != nil && !e.Flow.Inbound
 }
 
 // connect makes a connection of this process with itself.
@@ -121,9 +115,9 @@ func testConnectionFromBefore(t *testing.T, w *watch) {
 	if err := errors.Join(err, before[0].Close(), before[1].Close()); err != nil {
 		t.Fatal(err)
 	}
-	pid, r := act(t, "tcp") // all that came before it is there
-	w.finished(t, pid, len(r.Events), monitor.NetworkKinds)
-	got := slices.DeleteFunc(w.of(os.Getpid()), func(e monitor.Event) bool { return !monitor.NetworkKinds.Has(e.Kind) })
+	pid, r := actions.Do(t, program, "tcp") // all that came before it is there
+	w.Finished(t, pid, len(r.Events), monitor.NetworkKinds)
+	got := slices.DeleteFunc(w.Of(os.Getpid()), func(e monitor.Event) bool { return !monitor.NetworkKinds.Has(e.Kind) })
 	if len(got) != 0 {
 		t.Errorf("got %+v, expected nothing", got)
 	}
@@ -140,13 +134,13 @@ func testFlowsFull(t *testing.T, w *watch) {
 	var filling sync.WaitGroup
 	filling.Go(func() { keepFull(flows, full, stop) })
 	<-full
-	pid, r := act(t, "tcp-blocking")
+	pid, r := actions.Do(t, program, "tcp-blocking")
 	close(stop)
 	filling.Wait()
 	want := slices.DeleteFunc(r.Events, func(e monitor.Event) bool {
 		return e.Kind == monitor.FlowClose || e.Kind == monitor.FlowOpen && !e.Flow.Inbound
 	})
-	checkEvents(t, w.finished(t, pid, len(want), monitor.NetworkKinds), want)
+	actions.Check(t, w.Finished(t, pid, len(want), monitor.NetworkKinds), want)
 	c, err := w.Counts()
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// The layout of struct amp_record, headers/record.h, with which every record begins. A test compares it with the objects' BTF.
+// The layout of struct amp_record, record/record.h, with which every record begins. A test compares it with the objects' BTF.
 const (
 	recordVersion = 2
 	recordSize    = 96
@@ -109,26 +109,25 @@ func (d *decoder) fill(b []byte) {
 	d.flags, d.time = u16(b, offFlags), time.Duration(now)
 	d.clock.follow(now)
 	start := u64(b, offStart)
-	d.event = monitor.Event{
-		Kind:    monitor.Kind(b[offKind]),
-		Time:    d.clock.at(now),
-		Process: &d.process,
-		Merged:  u32(b, offMerged),
-	}
-	d.process = monitor.Process{
-		PID:       u32(b, offPID),
-		PPID:      u32(b, offPPID),
-		UID:       u32(b, offUID),
-		EUID:      u32(b, offEUID),
-		AUID:      u32(b, offAUID),
-		Start:     d.clock.at(start),
-		StartBoot: time.Duration(start),
-		Comm:      comm(b[offComm : offComm+commSize]),
-		Parent:    comm(b[offParent : offParent+commSize]),
-		Cgroup:    u64(b, offCgroup),
-	}
-	d.ancestors[0] = monitor.Ancestor{PID: d.process.PPID, StartBoot: time.Duration(u64(b, offParentStart)), Exe: d.process.Parent}
-	d.process.Ancestors = d.ancestors[:]
+	// Field by field: a literal is made elsewhere first, and most of both is empty.
+	e, p := &d.event, &d.process
+	*e, *p = monitor.Event{}, monitor.Process{}
+	e.Kind = monitor.Kind(b[offKind])
+	e.Time = d.clock.at(now)
+	e.Process = p
+	e.Merged = u32(b, offMerged)
+	p.PID = u32(b, offPID)
+	p.PPID = u32(b, offPPID)
+	p.UID = u32(b, offUID)
+	p.EUID = u32(b, offEUID)
+	p.AUID = u32(b, offAUID)
+	p.Start = d.clock.at(start)
+	p.StartBoot = time.Duration(start)
+	p.Comm = comm(b[offComm : offComm+commSize])
+	p.Parent = comm(b[offParent : offParent+commSize])
+	p.Cgroup = u64(b, offCgroup)
+	d.ancestors[0] = monitor.Ancestor{PID: p.PPID, StartBoot: time.Duration(u64(b, offParentStart)), Exe: p.Parent}
+	p.Ancestors = d.ancestors[:]
 }
 
 // tail cuts the tail of a record, which begins at from, into parts of the sizes that stand in b at the offsets at.

@@ -6,7 +6,7 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// struct amp_file_record, headers/record.h.
+// struct amp_file_record, record/record.h.
 const (
 	fileSize            = recordSize + 56
 	offFileInode        = recordSize

@@ -8,7 +8,7 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// struct amp_exec_record and struct amp_exit_record, headers/record.h.
+// struct amp_exec_record and struct amp_exit_record, record/record.h.
 const (
 	execSize        = recordSize + 24
 	offExecInode    = recordSize

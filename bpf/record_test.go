@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 // wire is a record as the kernel part writes it.
@@ -140,7 +141,7 @@ func TestDecode(t *testing.T) {
 				p.Exe, p.Directory, p.Args = exe, "/home", tt.want.Args
 			}
 			tt.want.Kind, tt.want.Process, tt.want.Time, tt.want.Merged = monitor.Kind(tt.in.kind), &p, time.Unix(1000, 0), 5
-			if diff := cmp.Diff(tt.want, *got, sameEvents); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, actions.SameEvents); diff != "" {
 				t.Error(diff)
 			}
 		})

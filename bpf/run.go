@@ -13,8 +13,8 @@ import (
 
 // Run implements monitor.Source. When ctx ends it still handles what had come until then.
 func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
-	s.sleeps.begin()
-	defer context.AfterFunc(ctx, s.sleeps.end)()
+	s.sleeps.Begin()
+	defer context.AfterFunc(ctx, s.sleeps.End)()
 	clock := newWallClock(readClocks)
 	r := run{source: s, handle: handle, decoder: decoder{clock: clock}, subjects: newSubjects(clock)}
 	for {
@@ -68,12 +68,12 @@ func (r *run) rest() error {
 	r.since = 0
 	if !idle {
 		enough := r.reader.BufferSize() / wakeupPart
-		return r.sleeps.sleep(pollInterval, func() bool { return r.backlog() >= enough })
+		return r.sleeps.Sleep(pollInterval, func() bool { return r.backlog() >= enough })
 	}
 	if err := r.askToBeWoken(); err != nil {
 		return err
 	}
-	return r.sleeps.sleep(idleInterval, func() bool { return r.backlog() > 0 })
+	return r.sleeps.Sleep(idleInterval, func() bool { return r.backlog() > 0 })
 }
 
 // askToBeWoken makes the next record wake the reader.

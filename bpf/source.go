@@ -14,6 +14,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/wakeup"
 )
 
 // Ring sizes in bytes. A record of an exec has about 200; the ring holds what comes while the reader gets no CPU.
@@ -35,8 +36,9 @@ const (
 // source is the eBPF programs, attached, and the reader of their ring.
 type source struct {
 	name   monitor.SourceName
+	lacks  error // of Types
 	reader *ringbuf.Reader
-	sleeps *ringSleep
+	sleeps *wakeup.Sleeper
 	tally  tally
 
 	mu      sync.Mutex // for all but the ring: attaching takes long, and the reader does not wait for it
@@ -60,10 +62,28 @@ func Open(ctx context.Context, settings monitor.Settings) (monitor.Source, error
 	return s, nil
 }
 
+// Types are layouts of the kernel's structures from elsewhere than its own BTF.
+type Types struct {
+	Name monitor.SourceName // of the source that works by them
+	Spec *btf.Spec
+	// Lacks is why paths have to do without the structure of mounts, nil if they do not.
+	Lacks error
+}
+
+// OpenWith is Open on a kernel that does not offer its own BTF. Programs that need that, fentry and fexit, are out of the question then.
+func OpenWith(ctx context.Context, settings monitor.Settings, t Types) (monitor.Source, error) {
+	s, err := open(ctx, settings, options{name: t.Name, types: t.Spec, lacks: t.Lacks})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
 // options are what differs between the ways to open a source. The zero value of a field means what stands behind it.
 type options struct {
 	name  monitor.SourceName
 	types *btf.Spec // layouts to relocate with; the kernel's own BTF
+	lacks error     // of Types
 	ring  uint32    // bytes of the ring, a power of two and of pages; by the number of CPUs
 	hooks hookSet   // the best that the kernel lets us attach
 	// second: hooks have their second programs even where the kernel is known not to preempt the first
@@ -81,7 +101,7 @@ func open(ctx context.Context, settings monitor.Settings, o options) (*source, e
 	if o.hooks == 0 {
 		o.hooks = probeHooks(o.types, cache)
 	}
-	s := &source{name: o.name, kernel: newLoaded(o.hooks, o.types, o.ring)}
+	s := &source{name: o.name, lacks: o.lacks, kernel: newLoaded(o.hooks, o.types, o.ring)}
 	s.kernel.cache = cache
 	s.kernel.second = o.second || mayPreempt(host.At("/"))
 	if err := s.start(settings); err != nil {
@@ -141,8 +161,9 @@ func (s *source) Set(settings monitor.Settings) error {
 }
 
 func (s *source) set(settings monitor.Settings) error {
-	// Relocation reads the kernel's types, 5 MB mapped and as much again in memory; they are not needed until the next time.
-	defer debug.FreeOSMemory()
+	// Relocation reads the kernel's types, 5 MB mapped and as much again in memory; they are not needed until the next time. Whoever waits for
+	// the source does not wait for the collector too, which takes a tenth as long as the programs.
+	defer func() { go debug.FreeOSMemory() }()
 	a, err := apply(settings)
 	if err != nil {
 		return err
@@ -197,7 +218,11 @@ func (s *source) Activity() ([]monitor.Activity, error) {
 func (s *source) BlindSpots() []monitor.BlindSpot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kernel.blindSpots()
+	spots := s.kernel.blindSpots()
+	if s.lacks != nil {
+		spots = append(spots, monitor.BlindSpot{Kinds: monitor.ProcessKinds | monitor.FileKinds, What: noMounts.With(s.lacks)})
+	}
+	return spots
 }
 
 // Close implements monitor.Source.
@@ -209,7 +234,7 @@ func (s *source) Close() error {
 	}
 	s.closed = true
 	s.final, _ = s.kernel.counts()
-	err := s.sleeps.close() // a sleeper looks into the ring
+	err := s.sleeps.Close() // a sleeper looks into the ring
 	s.ring.Lock()
 	defer s.ring.Unlock()
 	s.gone = true

@@ -21,20 +21,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
-// patience is how long a test waits for what must come; an emulated guest is slow.
-const patience = 30 * time.Second
+const patience = actions.Patience
 
-// watch is a source that runs, and the events that it gave, by process.
+// watch is a source that runs, and the events that it gave.
 type watch struct {
 	*source
-	cancel context.CancelFunc
-	done   chan error
-
-	mu     sync.Mutex
-	events map[uint32][]monitor.Event
-	came   chan struct{} // has something after each event
+	*actions.Watch
 }
 
 // startWatch starts a source for one test, which sees the processes' execs and exits.
@@ -67,55 +62,13 @@ func newWatch(ctx context.Context, o options) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &watch{source: s, cancel: cancel, done: make(chan error, 1), events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
-	go func() { w.done <- s.Run(ctx, w.keep) }()
+	w := &watch{s, actions.NewWatch(s)}
+	w.ByCalls, w.Blind = s.kernel.set == tracepointSet, w.blind
+	w.Start()
 	return w, nil
 }
 
-func (w *watch) end() error {
-	w.cancel()
-	return errors.Join(<-w.done, w.Close())
-}
-
-// forget drops the events that came until now.
-func (w *watch) forget() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	clear(w.events)
-}
-
-func (w *watch) keep(e *monitor.Event) {
-	w.mu.Lock()
-	w.events[e.Process.PID] = append(w.events[e.Process.PID], e.Clone())
-	w.mu.Unlock()
-	select {
-	case w.came <- struct{}{}:
-	default:
-	}
-}
-
-func (w *watch) of(pid int) []monitor.Event {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.events[uint32(pid)])
-}
-
-// wait waits for n events of a process.
-func (w *watch) wait(t *testing.T, pid, n int) []monitor.Event {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		if got := w.of(pid); len(got) >= n {
-			return got
-		}
-		select {
-		case <-w.came:
-		case <-deadline:
-			t.Fatalf("process %d: %d events, expected %d: %+v", pid, len(w.of(pid)), n, w.of(pid))
-		}
-	}
-}
+func (w *watch) end() error { return errors.Join(w.End(), w.Close()) }
 
 // run runs a child to its end and returns its exec and its exit.
 func (w *watch) run(t *testing.T, task string, change func(*command)) (execed, exited monitor.Event) {
@@ -124,7 +77,7 @@ func (w *watch) run(t *testing.T, task string, change func(*command)) (execed, e
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	got := w.wait(t, cmd.Process.Pid, 2)
+	got := w.Wait(t, cmd.Process.Pid, 2)
 	if len(got) != 2 || got[0].Kind != monitor.Exec || got[1].Kind != monitor.Exit {
 		t.Fatalf("got %+v, expected an exec and an exit", got)
 	}
@@ -152,11 +105,11 @@ func TestExecAndExit(t *testing.T) {
 		name := p.Last().String()
 		return name == ".Time" || name == ".Start" || name == ".StartBoot" || name == ".PID" || name == ".Ancestors" || name == ".Cgroup" || name == ".Label"
 	}, cmp.Ignore())
-	if diff := cmp.Diff(want, execed, opts, sameEvents); diff != "" {
+	if diff := cmp.Diff(want, execed, opts, actions.SameEvents); diff != "" {
 		t.Error(diff)
 	}
 	want.Kind, want.File, want.Args, want.ExitCode = monitor.Exit, monitor.File{}, nil, 3
-	if diff := cmp.Diff(want, exited, opts, sameEvents); diff != "" {
+	if diff := cmp.Diff(want, exited, opts, actions.SameEvents); diff != "" {
 		t.Error(diff)
 	}
 	if a, b := execed.Process, exited.Process; a.StartBoot != b.StartBoot || !cmp.Equal(a.Ancestors, b.Ancestors) || a.Cgroup != b.Cgroup {
@@ -278,7 +231,7 @@ func TestExitOfThreads(t *testing.T) {
 	}
 	w.run(t, "exit", nil) // all that came before it is there
 	for _, pid := range pids {
-		got := w.of(pid)
+		got := w.Of(pid)
 		if len(got) != 2 || got[1].ExitCode != 5 {
 			t.Errorf("process %d: %+v, expected an exec and an exit with 5", pid, got)
 		}
@@ -296,7 +249,7 @@ func (w *watch) running(t *testing.T, task string, n int, change func(*command))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	got := w.wait(t, cmd.Process.Pid, n)
+	got := w.Wait(t, cmd.Process.Pid, n)
 	in.(io.Closer).Close()
 	cmd.Wait()
 	return got
@@ -411,7 +364,7 @@ func TestLatencyAfterQuiet(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		w.wait(t, cmd.Process.Pid, 1)
+		w.Wait(t, cmd.Process.Pid, 1)
 		best = min(best, time.Since(start))
 		cmd.Wait()
 	}
@@ -447,9 +400,7 @@ func burst(tb testing.TB, n int) {
 
 // bursts counts what was seen of a burst.
 func (w *watch) bursts() (execs, exits int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, events := range w.events {
+	for _, events := range w.All() {
 		if e := events[0]; e.Kind == monitor.Exec && slices.Equal(e.Args, []string{"burst"}) {
 			execs++
 			for _, e := range events[1:] {
@@ -505,13 +456,13 @@ func TestLossIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watch{source: s, events: map[uint32][]monitor.Event{}, came: make(chan struct{}, 1)}
+	w := actions.NewWatch(s)
 	const n = 1000
 	burst(t, n)
 	for h := range s.kernel.hooks() { // no more events: the counts hold still
 		s.kernel.detach(h)
 	}
-	if err := s.Run(cancelled(), w.keep); err != nil {
+	if err := s.Run(cancelled(), w.Keep); err != nil {
 		t.Fatal(err)
 	}
 	counts, err := s.Counts()

@@ -17,26 +17,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
-func systemActions() map[string]func(*report) error {
-	return map[string]func(*report) error{
-		"attach":   func(r *report) error { return attach(r, unix.PTRACE_ATTACH, unix.PtraceAttach) },
-		"seize":    func(r *report) error { return attach(r, unix.PTRACE_SEIZE, unix.PtraceSeize) },
+func systemActions() map[string]actions.Action {
+	return map[string]actions.Action{
+		"attach":   func(r *actions.Report) error { return attach(r, unix.PTRACE_ATTACH, unix.PtraceAttach) },
+		"seize":    func(r *actions.Report) error { return attach(r, unix.PTRACE_SEIZE, unix.PtraceSeize) },
 		"traceme":  traceme,
 		"vm-write": vmWrite,
 		"setuid":   setuid,
 		"seteuid":  seteuid,
 		"load":     loadProgram,
 		"module":   loadModule,
-		"exit":     func(*report) error { return nil },
+		"exit":     func(*actions.Report) error { return nil },
 	}
 }
 
 // idle starts a process that does nothing until it is killed.
 func idle(attr *syscall.SysProcAttr) (*exec.Cmd, func(), error) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(withoutAction(), childEnv+"=wait")
+	cmd.Env = append(actions.Environment(""), childEnv+"=wait")
 	cmd.SysProcAttr = attr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -45,16 +46,7 @@ func idle(attr *syscall.SysProcAttr) (*exec.Cmd, func(), error) {
 	return cmd, func() { in.Close(); cmd.Process.Kill(); cmd.Wait() }, cmd.Start()
 }
 
-func withoutAction() (env []string) {
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, actionEnv+"=") {
-			env = append(env, e)
-		}
-	}
-	return env
-}
-
-func attach(r *report, request uint32, by func(int) error) error {
+func attach(r *actions.Report, request uint32, by func(int) error) error {
 	runtime.LockOSThread()
 	cmd, end, err := idle(nil)
 	if err != nil {
@@ -74,7 +66,7 @@ func attach(r *report, request uint32, by func(int) error) error {
 }
 
 // traceme has a child that asks to be traced.
-func traceme(r *report) error {
+func traceme(r *actions.Report) error {
 	runtime.LockOSThread()
 	cmd, end, err := idle(&syscall.SysProcAttr{Ptrace: true})
 	if err != nil {
@@ -88,7 +80,7 @@ func traceme(r *report) error {
 }
 
 // vmWrite writes into its own memory, as if it were another's.
-func vmWrite(r *report) error {
+func vmWrite(r *actions.Report) error {
 	from, to := []byte("new"), []byte("old")
 	local := []unix.Iovec{{Base: &from[0]}}
 	local[0].SetLen(3)
@@ -107,7 +99,7 @@ func vmWrite(r *report) error {
 }
 
 // setuid becomes nobody, with all threads.
-func setuid(r *report) error {
+func setuid(r *actions.Report) error {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		return err
 	}
@@ -118,7 +110,7 @@ func setuid(r *report) error {
 const changesBackAndForth = 50
 
 // seteuid becomes nobody and root again, many times.
-func seteuid(r *report) error {
+func seteuid(r *actions.Report) error {
 	for range changesBackAndForth {
 		if err := errors.Join(syscall.Setreuid(-1, nobody), syscall.Setreuid(-1, 0)); err != nil {
 			return err
@@ -130,7 +122,7 @@ func seteuid(r *report) error {
 
 const loadedName = "amp_test_loaded"
 
-func loadProgram(r *report) error {
+func loadProgram(r *actions.Report) error {
 	if err := rlimit.RemoveMemlock(); err != nil { // kernels before 5.11
 		return err
 	}
@@ -146,7 +138,7 @@ func loadProgram(r *report) error {
 }
 
 // loadModule loads the module that the environment names.
-func loadModule(r *report) error {
+func loadModule(r *actions.Report) error {
 	path := os.Getenv("AMP_TEST_MODULE")
 	if path == "" {
 		r.Skip = "needs the path of a kernel module that may be loaded, in AMP_TEST_MODULE"

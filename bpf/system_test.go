@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 var systemKinds = moduleKinds | bpfKinds | traceKinds | credentialKinds
@@ -37,13 +38,13 @@ func testSystemAction(t *testing.T, w *watch, name string) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	pid, r := act(t, name)
+	pid, r := actions.Do(t, program, name)
 	seconds := int(time.Since(begun) / time.Second)
-	w.finished(t, pid, 0, systemKinds)
+	w.Finished(t, pid, 0, systemKinds)
 	if name == "traceme" { // it is the child's child that does it
 		pid, _ = strconv.Atoi(r.Other)
 	}
-	got := w.finished(t, pid, len(r.Events), systemKinds)
+	got := w.Finished(t, pid, len(r.Events), systemKinds)
 	switch name {
 	case "load": // the library may have tried something out
 		got = slices.DeleteFunc(got, func(e monitor.Event) bool { return e.Name != loadedName })
@@ -69,7 +70,7 @@ func testSystemAction(t *testing.T, w *watch, name string) {
 	for i := range got {
 		got[i].Merged = 0
 	}
-	checkEvents(t, got, r.Events)
+	actions.Check(t, got, r.Events)
 }
 
 // A program that is another user's by its mode: the exec tells of that.
@@ -80,12 +81,12 @@ func testSetUIDProgram(t *testing.T, w *watch) {
 		t.Skipf("needs a file system without nosuid at %s", programDir)
 	}
 	cmd := exec.Command(path)
-	cmd.Env = append(os.Environ(), actionEnv+"=exit")
+	cmd.Env = actions.Environment("exit")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	got := w.finished(t, cmd.Process.Pid, 2, credentialKinds)
+	got := w.Finished(t, cmd.Process.Pid, 2, credentialKinds)
 	if len(got) != 2 {
 		t.Errorf("%d changes, expected those to the group and the user of nobody: %+v", len(got), got)
 	}
@@ -94,13 +95,13 @@ func testSetUIDProgram(t *testing.T, w *watch) {
 // In a pid namespace the traced process is known by another number.
 func testTraceInNamespace(t *testing.T, w *watch, name string) {
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), actionEnv+"="+name)
+	cmd.Env = actions.Environment(name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	pid := cmd.Process.Pid
-	got := w.finished(t, pid, 1, traceKinds)
+	got := w.Finished(t, pid, 1, traceKinds)
 	if len(got) != 1 {
 		t.Fatalf("got %+v, expected one", got)
 	}
@@ -115,9 +116,7 @@ func testTraceInNamespace(t *testing.T, w *watch, name string) {
 
 // childOf is a process that was seen to execute something, and whose parent is pid.
 func (w *watch) childOf(pid uint32) uint32 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for child, events := range w.events {
+	for child, events := range w.All() {
 		for _, e := range events {
 			if e.Kind == monitor.Exec && e.Process.PPID == pid {
 				return child

@@ -73,8 +73,14 @@ struct amp_activity {
 	__u32 uid;
 	__u32 padding;
 	char comm[AMP_COMM_SIZE];
-	__u64 kinds[32];
+	__u32 kinds[AMP_KINDS]; /* may wrap: of thousands of processes all is read, often */
 };
+
+static __always_inline void count_activity(struct amp_activity *a, __u32 kind)
+{
+	if (kind < AMP_KINDS)
+		__sync_fetch_and_add(&a->kinds[kind], 1);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -213,7 +219,7 @@ static __always_inline struct amp_room *begin_as(struct amp_activity *a, enum am
 	if (!set)
 		return 0;
 	if (a) {
-		__sync_fetch_and_add(&a->kinds[kind & 31], 1);
+		count_activity(a, kind);
 		if (set->checks & ~AMP_CHECK_PATHS && excluded(set, a, TASK_READ(task, tgid))) {
 			count(kind, AMP_EXCLUDED);
 			return 0;

@@ -89,7 +89,7 @@ static __noinline struct amp_room *begin_flow(enum amp_kind kind, struct amp_flo
 	key.pid = f->who.pid;
 	a = bpf_map_lookup_elem(&activity, &key);
 	if (a)
-		__sync_fetch_and_add(&a->kinds[kind & 31], 1);
+		count_activity(a, kind);
 	if (left_out(set, f)) {
 		count(kind, AMP_EXCLUDED);
 		return 0;

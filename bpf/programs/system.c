@@ -329,7 +329,8 @@ static __noinline void changed(const struct amp_ids *old, const struct amp_ids *
 		return;
 	now.time = bpf_ktime_get_boot_ns();
 	last = bpf_map_lookup_elem(&changes, &key);
-	if (last && now.time - last->time < AMP_WINDOW) {
+	/* A thread on another processor may have told since the time was read. */
+	if (last && (__s64)(now.time - last->time) < (__s64)AMP_WINDOW) {
 		__sync_fetch_and_add(&last->merged, 1);
 		count(AMP_CREDENTIALS, AMP_MERGED);
 		return;

@@ -27,8 +27,72 @@ type processKey struct {
 
 // seenActivity is what a process had done when it was in a sample last.
 type seenActivity struct {
+	key    processKey
 	sample int
+	next   uint32 // in its bucket or among the free: index + 1
+	inUse  bool
 	kinds  [kindEnd]uint64
+}
+
+// seenActivities are those of the processes of the last samples. They are no map, and hold no pointers: of a host where thousands of programs start
+// between two samples, all are others each time, and to make and to collect them took longer than to compare them.
+type seenActivities struct {
+	buckets [2 * comparedProcesses]uint32 // the first of each list: index + 1
+	all     []seenActivity                // as many as were ever needed at once
+	unused  uint32                        // the first free one: index + 1
+	used    int
+}
+
+// bucket is where the list of the processes with such pids begins, as in Processes.
+func (s *seenActivities) bucket(key processKey) *uint32 {
+	return &s.buckets[key.pid*2654435761>>8&uint32(len(s.buckets)-1)]
+}
+
+// of returns that of a process, which has done nothing where it was not known; nil where there is no more room.
+func (s *seenActivities) of(key processKey) *seenActivity {
+	b := s.bucket(key)
+	for i := *b; i != 0; i = s.all[i-1].next {
+		if a := &s.all[i-1]; a.key == key {
+			return a
+		}
+	}
+	at := s.unused
+	switch {
+	case at != 0:
+		s.unused = s.all[at-1].next
+	case len(s.all) < comparedProcesses:
+		s.all = append(s.all, seenActivity{})
+		at = uint32(len(s.all))
+	default:
+		return nil
+	}
+	s.used++
+	a := &s.all[at-1]
+	*a = seenActivity{key: key, next: *b, inUse: true}
+	*b = at
+	return a
+}
+
+// forget drops those that were in no sample since the given one.
+func (s *seenActivities) forget(sample int) {
+	for i := range s.all {
+		a := &s.all[i]
+		if !a.inUse || a.sample >= sample {
+			continue
+		}
+		at := s.bucket(a.key)
+		for *at != uint32(i+1) {
+			at = &s.all[*at-1].next
+		}
+		*at, a.next, s.unused = a.next, s.unused, uint32(i+1)
+		a.inUse = false
+		s.used--
+	}
+}
+
+func (s *seenActivities) clear() {
+	clear(s.buckets[:])
+	s.all, s.unused, s.used = s.all[:0], 0, 0
 }
 
 // activitySample is what was done between two looks at a source.
@@ -36,6 +100,7 @@ type activitySample struct {
 	end       time.Time
 	took      time.Duration
 	n         int
+	least     int // once there are that many: the one that did the least
 	processes [sampledProcesses]sampledActivity
 	all       [kindEnd]uint64 // by all processes, with those that are not told apart
 }
@@ -57,15 +122,12 @@ type ActivityWindows struct {
 	mu      sync.Mutex
 	last    time.Time // zero before the first Add
 	number  int
-	before  map[processKey]*seenActivity
+	before  seenActivities
 	samples [activitySamples]activitySample
-	deltas  []sampledActivity
 }
 
 // NewActivityWindows has no samples yet.
-func NewActivityWindows() *ActivityWindows {
-	return &ActivityWindows{before: make(map[processKey]*seenActivity)}
-}
+func NewActivityWindows() *ActivityWindows { return &ActivityWindows{} }
 
 // Add takes what a source says its processes did until now. More often than each ActivityPeriod it does nothing. The first time, and the first
 // time after Restart, there is nothing to compare with.
@@ -81,27 +143,21 @@ func (w *ActivityWindows) Add(now time.Time, all []Activity) {
 	w.last = now
 	sample := &w.samples[w.number%activitySamples]
 	*sample = activitySample{end: now, took: took}
-	w.deltas = w.deltas[:0]
 	for i := range all {
 		w.compare(&all[i], sample, first || took < 0)
 	}
-	w.forget()
-	if first || took < 0 { // a clock that went back says nothing of how long it was
+	w.before.forget(w.number - 2) // one that is missing once may have been overlooked
+	if first || took < 0 {        // a clock that went back says nothing of how long it was
 		*sample = activitySample{}
-		return
 	}
-	sample.keep(w.deltas)
 }
 
 // compare finds what a process did since it was seen last. Counts that are smaller than before began anew.
 func (w *ActivityWindows) compare(a *Activity, sample *activitySample, first bool) {
 	key := processKey{a.PID, a.StartBoot}
-	seen, known := w.before[key]
-	if !known {
-		seen = &seenActivity{}
-		if len(w.before) < comparedProcesses {
-			w.before[key] = seen
-		}
+	seen := w.before.of(key)
+	if seen == nil {
+		seen = &seenActivity{} // all that it did counts, each time
 	}
 	seen.sample = w.number
 	if seen.kinds == a.Kinds { // as most, where thousands are known
@@ -112,41 +168,56 @@ func (w *ActivityWindows) compare(a *Activity, sample *activitySample, first boo
 	if first {
 		return
 	}
-	d := sampledActivity{key: key, uid: a.UID, device: a.Device, inode: a.Inode}
-	d.commLen = uint8(copy(d.comm[:], a.Comm))
+	total := uint64(0)
 	for k, n := range a.Kinds {
 		if n >= before[k] {
 			n -= before[k]
 		}
-		d.kinds[k] = uint32(min(n, 1<<32-1))
-		d.total += n
+		before[k] = n
+		total += n
 		sample.all[k] += n
 	}
-	if d.total > 0 {
-		w.deltas = append(w.deltas, d)
+	if to := sample.place(total); to != nil {
+		*to = sampledActivity{key: key, uid: a.UID, device: a.Device, inode: a.Inode, total: total}
+		to.commLen = uint8(copy(to.comm[:], a.Comm))
+		for k, n := range before {
+			to.kinds[k] = uint32(min(n, 1<<32-1))
+		}
+		sample.placed()
 	}
 }
 
-// forget drops processes that were in none of the last samples. One that is missing once may have been overlooked.
-func (w *ActivityWindows) forget() {
-	for key, s := range w.before {
-		if w.number-s.sample > 2 {
-			delete(w.before, key)
+// place is where a process goes that did so much; nil where as many others did no less.
+func (s *activitySample) place(total uint64) *sampledActivity {
+	switch {
+	case total == 0:
+		return nil
+	case s.n < sampledProcesses:
+		s.n++
+		return &s.processes[s.n-1]
+	case total > s.processes[s.least].total:
+		return &s.processes[s.least]
+	}
+	return nil
+}
+
+// placed finds the least busy process anew, after another came.
+func (s *activitySample) placed() {
+	if s.n < sampledProcesses {
+		return
+	}
+	for i := range s.processes {
+		if s.processes[i].total < s.processes[s.least].total {
+			s.least = i
 		}
 	}
-}
-
-// keep keeps the busiest.
-func (s *activitySample) keep(deltas []sampledActivity) {
-	slices.SortFunc(deltas, func(a, b sampledActivity) int { return cmp.Compare(b.total, a.total) })
-	s.n = copy(s.processes[:], deltas)
 }
 
 // Restart forgets what was last counted, since another source counts from now on. What was done before stays in the windows.
 func (w *ActivityWindows) Restart() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	clear(w.before)
+	w.before.clear()
 	w.last = time.Time{}
 }
 

@@ -89,8 +89,8 @@ func TestActivityWindowsAreBounded(t *testing.T) {
 			all[i].Kinds[FileWrite] = uint64(n + i)
 		}
 		w.Add(noon.Add(time.Duration(n)*ActivityPeriod), all[:4096+n%2*10_000])
-		if len(w.before) > comparedProcesses {
-			t.Fatalf("%d are remembered", len(w.before))
+		if w.before.used > comparedProcesses {
+			t.Fatalf("%d are remembered", w.before.used)
 		}
 	}
 	runtime.GC()
@@ -251,6 +251,23 @@ func BenchmarkAdd(b *testing.B) {
 		now = now.Add(ActivityPeriod)
 		for i := range 16 {
 			all[i].Kinds[FileWrite]++
+		}
+		w.Add(now, all)
+	}
+}
+
+// BenchmarkAddChurn is the same on a host where all of them are new ones each time.
+func BenchmarkAddChurn(b *testing.B) {
+	all := make([]Activity, 4096)
+	w, now := NewActivityWindows(), time.Unix(1, 0)
+	pid := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(ActivityPeriod)
+		for i := range all {
+			pid++
+			all[i] = Activity{PID: pid, StartBoot: uint64(pid), Comm: "true"}
+			all[i].Kinds[Exec], all[i].Kinds[Exit] = 1, 1
 		}
 		w.Add(now, all)
 	}

@@ -12,8 +12,11 @@ func (c *encoder) detection(b []byte, e *Event) []byte {
 	b = appendString(append(b, `,"malware":[{"name":`...), e.Name)
 	b = append(appendInt(b, `,"classification_ids":[`, ocsfUnknown), `]}]`...)
 	action, disposition := int64(ocsfAllowed), int64(ocsfDetected)
-	if f.Quarantined != "" {
+	switch {
+	case f.Quarantined != "":
 		action, disposition = ocsfDenied, ocsfQuarantined
+	case f.LeftAlone != "":
+		disposition = ocsfNoAction
 	}
 	b = appendInt(b, `,"action_id":`, action)
 	b = appendInt(b, `,"disposition_id":`, disposition)
@@ -29,11 +32,14 @@ func (c *encoder) detection(b []byte, e *Event) []byte {
 	u := object{b: b, open: `,"unmapped":{`}
 	u.file(fileMembers, &e.File)
 	for _, m := range []struct{ name, value string }{
-		{`"cause":`, f.cause()}, {`"engine":`, f.Engine}, {`"definitions":`, f.Definitions}, {`"quarantined":`, f.Quarantined},
+		{`"cause":`, f.cause()}, {`"engine":`, f.Engine}, {`"definitions":`, f.Definitions}, {`"quarantined":`, f.Quarantined}, {`"left_alone":`, f.LeftAlone},
 	} {
 		if m.value != "" {
 			u.text(m.name, m.value)
 		}
+	}
+	if f.OtherNames > 0 {
+		u.unsigned(`"other_names":`, f.OtherNames)
 	}
 	return u.end()
 }
@@ -80,7 +86,7 @@ func (l *line) detection(p *parser, e *Event) {
 	file := &l.Evidences[0].File
 	e.File = p.file("evidences[0].file", &file.lineFile)
 	p.path("unmapped", &u.linePath, &e.File)
-	e.Found = Found{Engine: u.Engine, Definitions: u.Definitions, Quarantined: u.Quarantined}
+	e.Found = Found{Engine: u.Engine, Definitions: u.Definitions, Quarantined: u.Quarantined, LeftAlone: u.LeftAlone, OtherNames: u.OtherNames}
 	for _, h := range file.Hashes {
 		if h.Algorithm == ocsfSHA256 {
 			e.Found.SHA256 = h.Value

@@ -97,6 +97,8 @@ type Found struct {
 	Engine      string // version of the engine library
 	Definitions string // version of the definitions
 	Quarantined string // id of the file in the quarantine, "" where it was left alone
+	LeftAlone   string // why, where the policy asks for more, in English
+	OtherNames  uint64 // of the file that was taken into the quarantine, which are still there
 }
 
 // Clone returns a copy that stays good.
@@ -138,7 +140,7 @@ func (p *Process) Clone() Process {
 }
 
 func (f Found) clone() Found {
-	for _, s := range []*string{&f.SHA256, &f.Engine, &f.Definitions, &f.Quarantined} {
+	for _, s := range []*string{&f.SHA256, &f.Engine, &f.Definitions, &f.Quarantined, &f.LeftAlone} {
 		*s = strings.Clone(*s)
 	}
 	return f

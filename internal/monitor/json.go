@@ -84,6 +84,10 @@ func appendString(b []byte, s string) []byte {
 func appendEscaped(b []byte, s string) []byte {
 	done := 0
 	for i := 0; i < len(s); {
+		if len(s)-i >= 8 && plainWord(s[i:]) {
+			i += 8
+			continue
+		}
 		c := s[i]
 		if plain[c] {
 			i++
@@ -109,6 +113,21 @@ func appendEscaped(b []byte, s string) []byte {
 		done = i
 	}
 	return append(b, s[done:]...)
+}
+
+// plainWord reports whether the first eight bytes of s all stand for themselves.
+func plainWord(s string) bool {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	_ = s[7]
+	// The compiler makes one load of it.
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	// What is taken away from a byte that is too small, or that is the one looked for, borrows, and leaves it with its high bit set. The byte
+	// behind it may get one too, which changes nothing then.
+	quote, backslash, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
+	return (w|(w-' '*ones)|(quote-ones)|(backslash-ones)|(del-ones))&highs == 0
 }
 
 func appendControl(b []byte, c byte) []byte {

@@ -68,7 +68,8 @@ func eventsOfAllKinds() []Event {
 		{Kind: Trace, OtherPID: 99, Subtype: 5},
 		{Kind: Credentials, OldUID: 1000, OldEUID: 1001},
 		{Kind: Detection, Name: "Eicar-Test-Signature", File: file, Found: Found{Cause: FileWrite, SHA256: "275a", Engine: "1.4.6", Definitions: "built-in"}},
-		{Kind: Detection, Name: "A\"B", File: odd, Found: Found{Quarantined: "20261128-1"}},
+		{Kind: Detection, Name: "A\"B", File: odd, Found: Found{Quarantined: "20261128-0a1b2c3d", OtherNames: 2}},
+		{Kind: Detection, Name: "A", File: file, Found: Found{LeftAlone: "the file was changed\n"}},
 	}
 	for i := range events {
 		events[i].Time, events[i].Process = at, subjectOf()
@@ -282,5 +283,25 @@ func BenchmarkEncodeKinds(b *testing.B) {
 			}
 			b.SetBytes(int64(len(buf)))
 		})
+	}
+}
+
+// Each byte is escaped alike wherever it stands among eight, and whatever stands beside it.
+func TestEscapedByteByByte(t *testing.T) {
+	for c := range 256 {
+		for _, beside := range []string{"a", " ", "\x00", "\x7f", "~"} {
+			for at := range 17 {
+				before, after := strings.Repeat(beside, at), strings.Repeat(beside, 16-at)
+				want := ""
+				for _, part := range []string{before, string([]byte{byte(c)}), after} {
+					for i := range len(part) {
+						want += string(appendEscaped(nil, part[i:i+1]))
+					}
+				}
+				if got := string(appendEscaped(nil, before+string([]byte{byte(c)})+after)); got != want {
+					t.Fatalf("byte %#x after %d times %q: %q, expected %q", c, at, beside, got, want)
+				}
+			}
+		}
 	}
 }

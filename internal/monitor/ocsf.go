@@ -33,6 +33,7 @@ const (
 	ocsfDenied        = 2
 	ocsfQuarantined   = 3 // disposition_id
 	ocsfDetected      = 15
+	ocsfNoAction      = 16
 	ocsfSHA256        = 3 // algorithm_id of a hash
 	ocsfUnknown       = 0 // classification_ids of malware
 )
@@ -164,15 +165,15 @@ func (c *encoder) acted(b []byte, e *Event) []byte {
 func (c *encoder) exec(b []byte, e *Event) []byte {
 	p := e.Process
 	b = append(b, `,"actor":{"process":`...)
-	b = append(appendParent(b, p), "},"...)
+	b = append(append(b, c.cache.lineages.of(p).parent...), "},"...)
 	b = append(b, `"process":`...)
 	switch {
 	case p.Exe.Path == "":
-		b = appendSubject(b, p, &e.File, e.Args, false)
+		b = c.cache.make(b, p, &e.File, e.Args, false)
 	case slices.Equal(p.Args, e.Args): // as they will be told with all that it does until its exit
 		b = c.cache.append(b, p)
 	default:
-		b = appendSubject(b, p, &p.Exe, e.Args, true)
+		b = c.cache.make(b, p, &p.Exe, e.Args, true)
 	}
 	u := object{b: b, open: `,"unmapped":{`}
 	u.flag(`"args_truncated":`, e.ArgsTruncated)

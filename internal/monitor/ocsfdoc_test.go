@@ -49,3 +49,26 @@ func TestOCSFExample(t *testing.T) {
 }
 
 func encodeOn(host string, e Event) string { return string(newEncoder(host).append(nil, &e)) }
+
+// What was done about a detection is said in OCSF's numbers, as docs/ocsf.md has them.
+func TestDispositions(t *testing.T) {
+	text, err := os.ReadFile("../../docs/ocsf.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row, found := range map[string]Found{
+		"| 15 Detected | 1 Allowed |":  {},
+		"| 3 Quarantined | 2 Denied |": {Quarantined: "20261128-0a1b2c3d"},
+		"| 16 No Action | 1 Allowed |": {LeftAlone: "it is immutable"},
+	} {
+		var disposition, action int
+		var name string
+		if _, err := fmt.Sscanf(strings.ReplaceAll(row, "No Action", "None"), "| %d %s | %d", &disposition, &name, &action); err != nil {
+			t.Fatal(err)
+		}
+		line := encodeOn("host", Event{Kind: Detection, Name: "A", Process: &Process{}, Found: found})
+		if want := fmt.Sprintf(`"action_id":%d,"disposition_id":%d,`, action, disposition); !strings.Contains(line, want) || !strings.Contains(string(text), row) {
+			t.Errorf("%s: no %s in %s", row, want, line)
+		}
+	}
+}

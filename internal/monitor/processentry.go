@@ -73,8 +73,6 @@ func (t *Processes) add(s *Sight, x *Execution) *entry {
 	if x != nil {
 		e.execute(x)
 	}
-	t.settle(e)
-	e.pinned = true
 	return e
 }
 
@@ -207,30 +205,27 @@ func (t *Processes) settle(e *entry) {
 	if p.Args = nil; len(e.args) > 0 {
 		p.Args = e.args
 	}
-	t.scratch = t.scratch[:0]
-	p.eachString(func(s *string) { t.scratch = append(t.scratch, *s...) })
+	all := t.strings[:0]
+	all = append(all, &p.Comm, &p.Parent, &p.Exe.Path, &p.Directory, &p.Container, &p.Label)
+	for i := range p.Args {
+		all = append(all, &p.Args[i])
+	}
+	for i := range p.Ancestors {
+		all = append(all, &p.Ancestors[i].Exe)
+	}
+	t.strings, t.scratch = all, t.scratch[:0]
+	for _, s := range all {
+		t.scratch = append(t.scratch, *s...)
+	}
 	e.text = append(e.text[:0], t.scratch...) // append rounds up to what the allocator gives, so that cap is what is used
 	at := e.text
-	p.eachString(func(s *string) {
+	for _, s := range all {
 		n := len(*s)
 		*s, at = unsafe.String(unsafe.SliceData(at), n), at[n:]
-	})
+	}
 	p.version = versions.Add(1)
 	e.pinned = false
 	now := cap(e.text) + cap(e.args)*stringSize
 	t.bytes += now - e.bytes
 	e.bytes = now
-}
-
-// eachString calls f for all strings of a process, always in the same order.
-func (p *Process) eachString(f func(*string)) {
-	for _, s := range []*string{&p.Comm, &p.Parent, &p.Exe.Path, &p.Directory, &p.Container, &p.Label} {
-		f(s)
-	}
-	for i := range p.Args {
-		f(&p.Args[i])
-	}
-	for i := range p.Ancestors {
-		f(&p.Ancestors[i].Exe)
-	}
 }

@@ -89,6 +89,7 @@ type Processes struct {
 	hand    int // of the clock that chooses whom to forget
 	bytes   int
 	scratch []byte
+	strings []*string // of settle
 	seen    procData
 }
 
@@ -252,10 +253,13 @@ func (t *Processes) lineage(e *entry, id ProcessID, generations int) *entry {
 	}
 	parent := t.find(id)
 	if parent == nil && generations > 1 {
+		t.settle(e) // its strings may lie where the parent's will
+		e.pinned = true
 		parent = t.readParent(id, p.StartBoot, generations-1)
 	}
 	if parent != nil {
 		e.descend(parent)
+		parent.see() // whoever starts others may do nothing else
 		return parent
 	}
 	e.ancestors[0] = Ancestor{PID: id.PID, StartBoot: id.Start, Exe: p.Parent}

@@ -501,3 +501,22 @@ func BenchmarkProcesses(b *testing.B) {
 		}
 	})
 }
+
+// Whoever starts programs, and does nothing else, stays known, however many it starts: it would have to be read from proc(5) anew else.
+func TestProcessesKeepParents(t *testing.T) {
+	table := NewProcesses(ProcessesOptions{Limit: smallestTable, Proc: t.TempDir()})
+	x := &Execution{Exe: File{Path: "/usr/bin/dash"}}
+	shell := sight(50, 110*second, 0, 0, "sh", 110*second)
+	table.Exec(shell, x)
+	for n := range uint32(20 * smallestTable) {
+		at := 120*second + time.Duration(n)
+		child := sight(1000+n, at, 50, 110*second, "true", at)
+		if p := table.Exec(child, x); len(p.Ancestors) != 1 || p.Ancestors[0].Exe != "/usr/bin/dash" {
+			t.Fatalf("child %d has the ancestors %+v", n, p.Ancestors)
+		}
+		table.Exit(child.ID)
+	}
+	if table.proc.opened != 0 {
+		t.Errorf("%d processes were looked for in proc(5)", table.proc.opened)
+	}
+}

@@ -133,6 +133,8 @@ type lineUnmapped struct {
 	Engine          string   `json:"engine"`
 	Definitions     string   `json:"definitions"`
 	Quarantined     string   `json:"quarantined"`
+	LeftAlone       string   `json:"left_alone"`
+	OtherNames      uint64   `json:"other_names"`
 	linePath
 }
 

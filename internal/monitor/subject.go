@@ -13,7 +13,8 @@ const (
 
 // subjectCache keeps the JSON of processes that events came of, so that a line is mostly a copy.
 type subjectCache struct {
-	sets [subjectSets][2]subject // the one used last is the first
+	sets     [subjectSets][2]subject // the one used last is the first
+	lineages lineages
 }
 
 // subject is the JSON of a process as it was at a version.
@@ -25,7 +26,7 @@ type subject struct {
 // append adds the process as a JSON object.
 func (c *subjectCache) append(b []byte, p *Process) []byte {
 	if p.version == 0 { // may change without telling
-		return appendSubject(b, p, &p.Exe, p.Args, true)
+		return c.make(b, p, &p.Exe, p.Args, true)
 	}
 	set := &c.sets[p.version%subjectSets]
 	if set[0].version != p.version {
@@ -34,7 +35,7 @@ func (c *subjectCache) append(b []byte, p *Process) []byte {
 	s := &set[0]
 	if s.version != p.version {
 		start := len(b)
-		b = appendSubject(b, p, &p.Exe, p.Args, true)
+		b = c.make(b, p, &p.Exe, p.Args, true)
 		if json := b[start:]; len(json) <= largestSubject {
 			s.json, s.version = append(s.json[:0], json...), p.version
 		}
@@ -43,9 +44,9 @@ func (c *subjectCache) append(b []byte, p *Process) []byte {
 	return append(b, s.json...)
 }
 
-// appendSubject adds a process with all that is known of it, as it executes exe with args. What OCSF 1.2.0 has no field for stands in
+// make adds a process with all that is known of it, as it executes exe with args. What OCSF 1.2.0 has no field for stands in
 // xattributes; identified says that exe is the program and not what execve was given, and so has the file's numbers.
-func appendSubject(b []byte, p *Process, exe *File, args []string, identified bool) []byte {
+func (c *subjectCache) make(b []byte, p *Process, exe *File, args []string, identified bool) []byte {
 	b = appendInt(b, `{"pid":`, int64(p.PID))
 	b = appendID(append(b, `,"uid":`...), p.PID, int64(p.StartBoot))
 	b = appendString(append(b, `,"name":`...), p.Comm)
@@ -71,11 +72,12 @@ func appendSubject(b []byte, p *Process, exe *File, args []string, identified bo
 	if p.Container != "" {
 		b = append(appendString(append(b, `,"container":{"uid":`...), p.Container), '}')
 	}
-	b = appendParent(append(b, `,"parent_process":`...), p)
+	l := c.lineages.of(p)
+	b = append(append(b, `,"parent_process":`...), l.parent...)
 	if len(p.Ancestors) > 0 {
-		b = appendLineage(b, p.Ancestors)
+		b = append(append(b, `,"lineage":`...), l.paths...)
 	}
-	return append(appendAttributes(b, p, exe, args, identified), '}')
+	return append(appendAttributes(b, p, l, exe, args, identified), '}')
 }
 
 // appendExecutable adds the file that a process executes.
@@ -98,20 +100,8 @@ func appendParent(b []byte, p *Process) []byte {
 	return append(appendString(append(b, `,"name":`...), p.Parent), '}')
 }
 
-// appendLineage adds the ancestors' paths, the eldest first, as OCSF has them.
-func appendLineage(b []byte, ancestors []Ancestor) []byte {
-	b = append(b, `,"lineage":[`...)
-	for i := len(ancestors) - 1; i >= 0; i-- {
-		b = appendString(b, ancestors[i].Exe)
-		if i > 0 {
-			b = append(b, ',')
-		}
-	}
-	return append(b, ']')
-}
-
 // appendAttributes adds what OCSF has no field for.
-func appendAttributes(b []byte, p *Process, exe *File, args []string, identified bool) []byte {
+func appendAttributes(b []byte, p *Process, l *lineage, exe *File, args []string, identified bool) []byte {
 	x := object{b: b, open: `,"xattributes":{`}
 	if p.Directory != "" {
 		x.text(`"working_directory":`, p.Directory)
@@ -131,14 +121,8 @@ func appendAttributes(b []byte, p *Process, exe *File, args []string, identified
 		x.b = appendStrings(x.b, args)
 	}
 	if len(p.Ancestors) > 0 {
-		x.member(`"ancestors":[`)
-		for i := len(p.Ancestors) - 1; i >= 0; i-- {
-			x.b = appendID(x.b, p.Ancestors[i].PID, int64(p.Ancestors[i].StartBoot))
-			if i > 0 {
-				x.b = append(x.b, ',')
-			}
-		}
-		x.b = append(x.b, ']')
+		x.member(`"ancestors":`)
+		x.b = append(x.b, l.ids...)
 	}
 	if identified {
 		x.file(fileMembers, exe)

@@ -105,7 +105,7 @@ func (p *parser) policy(start *xml.StartElement) (Policy, error) {
 		case "limits":
 			return p.limits(e, &result.Limits)
 		case "scan":
-			return p.scan(e, &result.Scan)
+			return p.scan(e, &result)
 		}
 		if _, err = p.attributes(e); err == nil {
 			result.Exclusions, err = p.exclusions(e)
@@ -143,15 +143,20 @@ func (p *parser) content(start *xml.StartElement, names []string, read func(*xml
 // empty reads the end of an element that has no content.
 func (p *parser) empty(start *xml.StartElement) error { return p.content(start, nil, nil) }
 
-// monitor reads <monitor files="…" network="…"/>. A switch that is not named keeps its default.
+// monitor reads <monitor files="…" network="…" source="…"/>. What is not named keeps its default.
 func (p *parser) monitor(start *xml.StartElement, into *Policy) error {
-	attributes, err := p.attributes(start, "files", "network")
+	attributes, err := p.attributes(start, "files", "network", "source")
 	if err != nil {
 		return err
 	}
 	for name, to := range map[string]*bool{"files": &into.MonitorFiles, "network": &into.MonitorNetwork} {
 		if err := p.boolean(start, attributes, name, to); err != nil {
 			return err
+		}
+	}
+	if v, ok := attributes["source"]; ok {
+		if into.Source = Source(v); !slices.Contains(sources, into.Source) {
+			return p.errorf("<monitor source=%q>: expected auto or modules", v)
 		}
 	}
 	return p.empty(start)
@@ -169,9 +174,10 @@ func (p *parser) limits(start *xml.StartElement, into *Limits) error {
 	return p.empty(start)
 }
 
-// scan reads <scan enabled="…" memory="…" file-size="…" workers="…" unsigned="…"/>. What is not named keeps its default.
-func (p *parser) scan(start *xml.StartElement, into *Scan) error {
-	attributes, err := p.attributes(start, "enabled", "memory", "file-size", "workers", "unsigned")
+// scan reads <scan enabled="…" memory="…" file-size="…" workers="…" unsigned="…" quarantine="…"> with its schedules. What is not named keeps its default.
+func (p *parser) scan(start *xml.StartElement, policy *Policy) error {
+	into := &policy.Scan
+	attributes, err := p.attributes(start, "enabled", "memory", "file-size", "workers", "unsigned", "quarantine")
 	if err != nil {
 		return err
 	}
@@ -193,7 +199,12 @@ func (p *parser) scan(start *xml.StartElement, into *Scan) error {
 			return err
 		}
 	}
-	return p.empty(start)
+	if v, ok := attributes["quarantine"]; ok {
+		if into.Quarantine = Quarantine(v); !slices.Contains(quarantines, into.Quarantine) {
+			return p.errorf("<scan quarantine=%q>: expected off, unowned or all", v)
+		}
+	}
+	return p.content(start, []string{"schedule"}, func(e *xml.StartElement) error { return p.schedule(e, &policy.Schedules) })
 }
 
 // number reads an attribute, if it is there.

@@ -1,4 +1,4 @@
-package bpf
+package actions
 
 import (
 	"errors"
@@ -17,33 +17,34 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-func networkActions() map[string]func(*report) error {
-	return map[string]func(*report) error{
-		"tcp":             func(r *report) error { return tcp(r, "127.0.0.1:0", "", 1000, 2500) },
-		"tcp6":            func(r *report) error { return tcp(r, "[::1]:0", "", 1000, 2500) },
-		"tcp-dual":        func(r *report) error { return tcp(r, "[::]:0", "127.0.0.1", 1, 0) },
-		"tcp-large":       func(r *report) error { return tcp(r, "127.0.0.1:0", "", 3<<20, 5<<20) },
-		"tcp-empty":       func(r *report) error { return tcp(r, "127.0.0.1:0", "", 0, 0) },
+// network are what children do to sockets, over the loopback device.
+func network() map[string]Action {
+	return map[string]Action{
+		"tcp":             func(r *Report) error { return tcp(r, "127.0.0.1:0", "", 1000, 2500) },
+		"tcp6":            func(r *Report) error { return tcp(r, "[::1]:0", "", 1000, 2500) },
+		"tcp-dual":        func(r *Report) error { return tcp(r, "[::]:0", "127.0.0.1", 1, 0) },
+		"tcp-large":       func(r *Report) error { return tcp(r, "127.0.0.1:0", "", 3<<20, 5<<20) },
+		"tcp-empty":       func(r *Report) error { return tcp(r, "127.0.0.1:0", "", 0, 0) },
 		"tcp-blocking":    tcpBlocking,
 		"tcp-mapped":      tcpMapped,
 		"tcp-reset":       tcpReset,
-		"tcp-late":        func(r *report) error { return tcpLate(r, false) },
-		"tcp-late-reset":  func(r *report) error { return tcpLate(r, true) },
+		"tcp-late":        func(r *Report) error { return tcpLate(r, false) },
+		"tcp-late-reset":  func(r *Report) error { return tcpLate(r, true) },
 		"tcp-unaccepted":  tcpUnaccepted,
 		"tcp-refused":     tcpRefused,
 		"tcp-namespace":   tcpNamespace,
 		"tcp-storm":       tcpStorm,
 		"listen-unbound":  listenUnbound,
-		"udp-connected":   func(r *report) error { return udpConnected(r, "127.0.0.1:0") },
-		"udp6-connected":  func(r *report) error { return udpConnected(r, "[::1]:0") },
-		"udp-unconnected": func(r *report) error { return udpUnconnected(r, "127.0.0.1:0") },
+		"udp-connected":   func(r *Report) error { return udpConnected(r, "127.0.0.1:0") },
+		"udp6-connected":  func(r *Report) error { return udpConnected(r, "[::1]:0") },
+		"udp-unconnected": func(r *Report) error { return udpUnconnected(r, "127.0.0.1:0") },
 		"udp-messages":    udpMessages,
 		"udp-mapped":      udpMapped,
 		"udp-many":        udpMany,
 	}
 }
 
-func noIPv6(r *report) bool {
+func noIPv6(r *Report) bool {
 	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
 		r.Skip = "needs IPv6"
 	}
@@ -55,17 +56,17 @@ func addrOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-func (r *report) expect(kind monitor.Kind, f monitor.Flow) {
+func (r *Report) expect(kind monitor.Kind, f monitor.Flow) {
 	r.Events = append(r.Events, monitor.Event{Kind: kind, Flow: f})
 }
 
 // listens expects that somebody waits at a.
-func (r *report) listens(a netip.AddrPort) {
+func (r *Report) listens(a netip.AddrPort) {
 	r.expect(monitor.Listen, monitor.Flow{Protocol: unix.IPPROTO_TCP, Inbound: true, Local: a})
 }
 
 // client expects the connecting side of a connection.
-func (r *report) client(local, remote netip.AddrPort, sent, received uint64) {
+func (r *Report) client(local, remote netip.AddrPort, sent, received uint64) {
 	f := monitor.Flow{Protocol: unix.IPPROTO_TCP, Local: local, Remote: remote}
 	r.expect(monitor.FlowOpen, f)
 	f.Sent, f.Received = sent, received
@@ -73,7 +74,7 @@ func (r *report) client(local, remote netip.AddrPort, sent, received uint64) {
 }
 
 // server expects the accepting side.
-func (r *report) server(local, remote netip.AddrPort, sent, received uint64) {
+func (r *Report) server(local, remote netip.AddrPort, sent, received uint64) {
 	f := monitor.Flow{Protocol: unix.IPPROTO_TCP, Inbound: true, Local: local, Remote: remote}
 	r.expect(monitor.FlowOpen, f)
 	f.Sent, f.Received = sent, received
@@ -81,7 +82,7 @@ func (r *report) server(local, remote netip.AddrPort, sent, received uint64) {
 }
 
 // tcp passes some bytes there and back.
-func tcp(r *report, listen, to string, there, back int) error {
+func tcp(r *Report, listen, to string, there, back int) error {
 	if listen[0] == '[' && noIPv6(r) {
 		return nil
 	}
@@ -180,6 +181,15 @@ func ends(fd int) (local, remote netip.AddrPort, err error) {
 	return
 }
 
+// connected is blockingPair with the ends of its client.
+func connected(family int, sa func(port int) unix.Sockaddr) (listener, client int, local, remote netip.AddrPort, err error) {
+	if listener, client, err = blockingPair(family, sa); err != nil {
+		return
+	}
+	local, remote, err = ends(client)
+	return
+}
+
 func loopback4(port int) unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
 }
@@ -188,22 +198,18 @@ func loopbackMapped(port int) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: port, Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()}
 }
 
-func tcpBlocking(r *report) error { return tcpByCalls(r, unix.AF_INET, loopback4) }
+func tcpBlocking(r *Report) error { return tcpByCalls(r, unix.AF_INET, loopback4) }
 
 // tcpMapped connects with a socket of IPv6 to an address of IPv4.
-func tcpMapped(r *report) error {
+func tcpMapped(r *Report) error {
 	if noIPv6(r) {
 		return nil
 	}
 	return tcpByCalls(r, unix.AF_INET6, loopbackMapped)
 }
 
-func tcpByCalls(r *report, family int, sa func(int) unix.Sockaddr) error {
-	l, c, err := blockingPair(family, sa)
-	if err != nil {
-		return err
-	}
-	local, remote, err := ends(c)
+func tcpByCalls(r *Report, family int, sa func(int) unix.Sockaddr) error {
+	l, c, local, remote, err := connected(family, sa)
 	if err != nil {
 		return err
 	}
@@ -226,12 +232,8 @@ func tcpByCalls(r *report, family int, sa func(int) unix.Sockaddr) error {
 }
 
 // tcpReset ends with a RST instead of a FIN.
-func tcpReset(r *report) error {
-	l, c, err := blockingPair(unix.AF_INET, loopback4)
-	if err != nil {
-		return err
-	}
-	local, remote, err := ends(c)
+func tcpReset(r *Report) error {
+	l, c, local, remote, err := connected(unix.AF_INET, loopback4)
 	if err != nil {
 		return err
 	}
@@ -248,12 +250,8 @@ func tcpReset(r *report) error {
 }
 
 // tcpLate accepts a connection that its peer has closed.
-func tcpLate(r *report, reset bool) error {
-	l, c, err := blockingPair(unix.AF_INET, loopback4)
-	if err != nil {
-		return err
-	}
-	local, remote, err := ends(c)
+func tcpLate(r *Report, reset bool) error {
+	l, c, local, remote, err := connected(unix.AF_INET, loopback4)
 	if err != nil {
 		return err
 	}
@@ -277,12 +275,8 @@ func tcpLate(r *report, reset bool) error {
 }
 
 // tcpUnaccepted connects to somebody who goes away without accepting.
-func tcpUnaccepted(r *report) error {
-	l, c, err := blockingPair(unix.AF_INET, loopback4)
-	if err != nil {
-		return err
-	}
-	local, remote, err := ends(c)
+func tcpUnaccepted(r *Report) error {
+	l, c, local, remote, err := connected(unix.AF_INET, loopback4)
 	if err != nil {
 		return err
 	}
@@ -292,7 +286,7 @@ func tcpUnaccepted(r *report) error {
 }
 
 // tcpRefused connects to where nobody listens, waiting and not.
-func tcpRefused(r *report) error {
+func tcpRefused(r *Report) error {
 	held, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -320,7 +314,7 @@ func tcpRefused(r *report) error {
 }
 
 // tcpNamespace runs in a network namespace of its own, whose loopback is down at first.
-func tcpNamespace(r *report) error {
+func tcpNamespace(r *Report) error {
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		r.Skip = fmt.Sprintf("needs a network namespace: %v", err)
@@ -348,9 +342,9 @@ func loopbackUp() error {
 }
 
 // tcpStorm connects from several threads at once.
-func tcpStorm(r *report) error {
+func tcpStorm(r *Report) error {
 	const threads, each = 4, 50
-	reports, errs := make([]report, threads), make([]error, threads)
+	reports, errs := make([]Report, threads), make([]error, threads)
 	var all sync.WaitGroup
 	for i := range threads {
 		all.Go(func() {
@@ -367,7 +361,7 @@ func tcpStorm(r *report) error {
 }
 
 // listenUnbound lets the kernel choose the port.
-func listenUnbound(r *report) error {
+func listenUnbound(r *Report) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -384,12 +378,12 @@ func listenUnbound(r *report) error {
 	return err
 }
 
-func (r *report) datagrams(inbound bool, local, remote netip.AddrPort) {
+func (r *Report) datagrams(inbound bool, local, remote netip.AddrPort) {
 	r.expect(monitor.FlowOpen, monitor.Flow{Protocol: unix.IPPROTO_UDP, Inbound: inbound, Local: local, Remote: remote})
 }
 
 // udpConnected has a client with a peer, and a server without one.
-func udpConnected(r *report, at string) error {
+func udpConnected(r *Report, at string) error {
 	if at[0] == '[' && noIPv6(r) {
 		return nil
 	}
@@ -425,7 +419,7 @@ func udpConnected(r *report, at string) error {
 }
 
 // udpUnconnected has two sockets without peers; each is told of its two.
-func udpUnconnected(r *report, at string) error {
+func udpUnconnected(r *Report, at string) error {
 	a, err := net.ListenPacket("udp", at)
 	if err != nil {
 		return err
@@ -459,6 +453,12 @@ func udpUnconnected(r *report, at string) error {
 	return nil
 }
 
+// Datagrams is a socket for them, bound to a port of the loopback device.
+func Datagrams() (fd int, at netip.AddrPort, err error) { return udpSocket(unix.AF_INET, loopback4(0)) }
+
+// Connection is one to a listener on the loopback device, which has not accepted it.
+func Connection() (listener, client int, err error) { return blockingPair(unix.AF_INET, loopback4) }
+
 func udpSocket(family int, sa unix.Sockaddr) (fd int, at netip.AddrPort, err error) {
 	if fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return
@@ -478,7 +478,7 @@ type mmsghdr struct {
 }
 
 // udpMessages sends and receives with all system calls that there are for it.
-func udpMessages(r *report) error {
+func udpMessages(r *Report) error {
 	a, from, err := udpSocket(unix.AF_INET, loopback4(0))
 	if err != nil {
 		return err
@@ -538,7 +538,7 @@ func sendmmsg(fd int, b []byte, to []netip.AddrPort) error {
 }
 
 // udpMapped sends from a socket of IPv6 to an address of IPv4.
-func udpMapped(r *report) error {
+func udpMapped(r *Report) error {
 	if noIPv6(r) {
 		return nil
 	}
@@ -566,7 +566,7 @@ func udpMapped(r *report) error {
 }
 
 // udpMany opens sockets one after the other, which take one another's place in memory.
-func udpMany(r *report) error {
+func udpMany(r *Report) error {
 	server, at, err := udpSocket(unix.AF_INET, loopback4(0))
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package bpf
+package actions
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// fileActions are what children do to files. Each has a directory of its own, which is gone when it is over; what that makes of events
+// files are what children do to files. Each has a directory of its own, which is gone when it is over; what that makes of events
 // comes last, and is not told.
-func fileActions() map[string]func(*report) error {
-	actions := map[string]func(*report) error{}
+func files() map[string]Action {
+	all := map[string]Action{}
 	for name, do := range map[string]func(*fileScript) error{
 		"file-write":      writes,
 		"file-names":      names,
@@ -34,19 +34,22 @@ func fileActions() map[string]func(*report) error {
 		"file-mount":      belowMount,
 		"file-chroot":     chrooted,
 	} {
-		actions[name] = func(r *report) error { return (&fileScript{report: r}).run(do) }
+		all[name] = func(r *Report) error { return (&fileScript{Report: r}).run(do) }
 	}
-	return actions
+	return all
 }
+
+// filesPrefix begins the names of the directories in which actions on files take place.
+const filesPrefix = "amp-actions-"
 
 // fileScript is an action on files.
 type fileScript struct {
-	*report
+	*Report
 	dir string
 }
 
 func (s *fileScript) run(do func(*fileScript) error) error {
-	dir, err := os.MkdirTemp("", "amp-bpf-files-")
+	dir, err := os.MkdirTemp("", filesPrefix)
 	if err != nil {
 		return err
 	}
@@ -448,7 +451,7 @@ func chrooted(s *fileScript) error {
 }
 
 // removed removes what an action could not.
-func (r *report) removed() error {
+func (r *Report) removed() error {
 	if r.Other == "" {
 		return nil
 	}

@@ -81,19 +81,24 @@ func (k kernel) startDomain(r host.Root, binary string) (domain, error) {
 // maxPIDs bounds how many processes of one service are looked at.
 const maxPIDs = 4096
 
+// daemonGroup is the control group below the unit's that the daemon moves into, to have others beside it.
+const daemonGroup = "daemon"
+
 // daemon finds the running service: in the unit's control group, else, where there is no systemd, by the program file.
 func (k kernel) daemon(unit, binary string) (pid int, ok bool) {
 	if validUnit(unit) {
 		// The unified hierarchy, then the two places of systemd's own hierarchy on older systems.
 		for _, hierarchy := range []string{"", "unified", "systemd"} {
-			pids := readPIDs(filepath.Join(k.cgroup, hierarchy, "system.slice", unit, "cgroup.procs"))
-			if pid, ok := k.runs(pids, binary); ok {
-				return pid, true
-			}
-			// A caller who is not root cannot see which program the others run.
-			if len(pids) > 0 {
-				if _, err := os.Readlink(k.exe(pids[0])); errors.Is(err, fs.ErrPermission) {
-					return pids[0], true
+			for _, leaf := range []string{"", daemonGroup} {
+				pids := readPIDs(filepath.Join(k.cgroup, hierarchy, "system.slice", unit, leaf, "cgroup.procs"))
+				if pid, ok := k.runs(pids, binary); ok {
+					return pid, true
+				}
+				// A caller who is not root cannot see which program the others run.
+				if len(pids) > 0 {
+					if _, err := os.Readlink(k.exe(pids[0])); errors.Is(err, fs.ErrPermission) {
+						return pids[0], true
+					}
 				}
 			}
 		}

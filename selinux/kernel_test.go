@@ -181,6 +181,12 @@ func TestFindDomain(t *testing.T) {
 			r.process(t, 1200, binary, serviceContext)
 			r.file(t, "cgroup/system.slice/cisco-amp.service/cgroup.procs", "90\n1200\n")
 		}, domain{serviceContext, "proc/1200/attr/current", true}, ""},
+		"control group below": {func(t *testing.T, r *recorded, _ string) {
+			r.process(t, 300, binary, "system_u:system_r:wrong_t:s0")
+			r.process(t, 1200, binary, serviceContext)
+			r.file(t, "cgroup/system.slice/cisco-amp.service/cgroup.procs", "")
+			r.file(t, "cgroup/system.slice/cisco-amp.service/daemon/cgroup.procs", "1200\n")
+		}, domain{serviceContext, "proc/1200/attr/current", true}, ""},
 		"hybrid hierarchy, replaced program": {func(t *testing.T, r *recorded, _ string) {
 			r.process(t, 1200, binary+" (deleted)", serviceContext)
 			r.file(t, "cgroup/systemd/system.slice/cisco-amp.service/cgroup.procs", "1200\n")

@@ -57,6 +57,7 @@ type Scan struct {
 	Workers     int      `json:"workers,omitempty"`
 	MemoryBytes uint64   `json:"memory_bytes,omitempty"` // resident
 	MemoryLimit uint64   `json:"memory_limit,omitempty"` // bytes of data; 0: none
+	Cgroup      *Cgroup  `json:"cgroup,omitempty"`       // that bounds it from outside; absent: nothing is known of it
 
 	Engine      string `json:"engine,omitempty"`      // version of the library
 	Definitions string `json:"definitions,omitempty"` // version of the set that is loaded
@@ -65,7 +66,7 @@ type Scan struct {
 
 	Queued   uint64 `json:"queued"`   // files that wait
 	Scanned  uint64 `json:"scanned"`  // since the daemon started
-	Known    uint64 `json:"known"`    // not scanned, since they did not change since they were
+	Known    uint64 `json:"known"`    // not scanned, since they did not change since they were, or another file with the same content was
 	Found    uint64 `json:"found"`    // detections
 	Failures uint64 `json:"failures"` // files that could not be scanned
 	Dropped  uint64 `json:"dropped"`  // files that were not scanned, since the queue was full
@@ -73,6 +74,57 @@ type Scan struct {
 	Ends     []ScanEnd  `json:"ends,omitempty"` // of the service, oldest first, since it last was quiet for Limits.Quiet; the newest MaxScanEnds
 	Limits   ScanLimits `json:"limits"`
 	SetAside []string   `json:"set_aside,omitempty"` // files on which the service ended twice; bounded
+
+	Schedules  []ScanSchedule `json:"schedules,omitempty"`  // of the policy, in its order
+	Quarantine *Quarantine    `json:"quarantine,omitempty"` // absent: nothing is known of it
+}
+
+// ScanSchedule is what became of a schedule of the policy, and what comes next.
+type ScanSchedule struct {
+	Name    string         `json:"name"`
+	On      string         `json:"on"`                // as the policy says it
+	Next    time.Time      `json:"next,omitzero"`     // when it begins, with its delay
+	Running bool           `json:"running,omitempty"` // Last is the scan that goes on
+	Waiting bool           `json:"waiting,omitempty"` // it is due, and begins when another one has ended
+	Last    *ScheduledScan `json:"last,omitempty"`    // absent: none was begun yet
+}
+
+// ScheduledScan is a scan that was begun by a schedule.
+type ScheduledScan struct {
+	Began    time.Time `json:"began"`
+	Ended    time.Time `json:"ended,omitzero"`  // absent: it goes on, or was interrupted
+	Files    uint64    `json:"files"`           // these three are known when it has ended
+	Found    uint64    `json:"found"`           // files in which something was found
+	Failures uint64    `json:"failures"`        // files and folders that could not be read or scanned
+	Error    string    `json:"error,omitempty"` // why it ended before its end
+}
+
+// lastScheduled is the schedule whose scan ended last, nil where there is none.
+func (s Scan) lastScheduled() (last *ScanSchedule) {
+	for i := range s.Schedules {
+		c := &s.Schedules[i]
+		if c.Last != nil && !c.Last.Ended.IsZero() && (last == nil || c.Last.Ended.After(last.Last.Ended)) {
+			last = c
+		}
+	}
+	return last
+}
+
+// Quarantine is how full the store of files is that were taken away.
+type Quarantine struct {
+	Files      int    `json:"files"`
+	Bytes      int64  `json:"bytes"`
+	MaxFiles   int    `json:"max_files"`
+	MaxBytes   int64  `json:"max_bytes"`
+	Unfinished int    `json:"unfinished,omitempty"` // that a killed program has left; the next change deals with them
+	Error      string `json:"error,omitempty"`      // why not all could be counted
+}
+
+// Cgroup is the control group that the scan service runs in.
+type Cgroup struct {
+	Path        string `json:"path,omitempty"`         // of the daemon's, below which it is; "" where there is none
+	MemoryLimit uint64 `json:"memory_limit,omitempty"` // bytes of all memory
+	Error       string `json:"error,omitempty"`        // why there is none, or why the last service could not be put into one
 }
 
 // ScanLimits are what ends are judged by.
@@ -91,6 +143,8 @@ type ScanEnd struct {
 	Status int       `json:"status,omitempty"` // its exit status
 	Memory uint64    `json:"memory,omitempty"` // bytes available on the host at that time
 	Files  []string  `json:"files,omitempty"`  // that were being scanned
+
+	MemoryLimit uint64 `json:"memory_limit,omitempty"` // bytes of the limit of its control group, where the kernel ended it for that
 }
 
 // Public is a copy without the names of the files that were scanned: the status is for anybody, and they are for root.

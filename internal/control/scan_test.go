@@ -18,9 +18,16 @@ func fullScan() Scan {
 		Engine: "1.4.6", Definitions: "27500", BuiltIn: true, Signatures: 9, Queued: 1, Scanned: 2, Known: 3, Found: 4, Failures: 5, Dropped: 6,
 		Ends: []ScanEnd{
 			{Time: noon, PID: 5, Signal: "SIGSEGV", Memory: 512 << 20, Files: []string{"/srv/a", "/srv/b"}},
-			{Time: noon.Add(time.Minute), PID: 6, Hung: true}, {Time: noon.Add(time.Minute), PID: 6, Status: 3},
+			{Time: noon.Add(time.Minute), PID: 8, Signal: "SIGKILL", MemoryLimit: 2736 << 20}, {Time: noon.Add(time.Minute), PID: 6, Hung: true}, {Time: noon.Add(time.Minute), PID: 6, Status: 3},
 		},
 		Limits: ScanLimits{Ends: 3, Window: 300, Quiet: 600}, SetAside: []string{"/srv/a"},
+		Quarantine: &Quarantine{Files: 3, Bytes: 5 << 19, MaxFiles: 4096, MaxBytes: 2 << 30, Unfinished: 1, Error: "denied"},
+		Cgroup:     &Cgroup{Path: "/system.slice/cisco-amp.service", MemoryLimit: 2736 << 20, Error: "e"},
+		Schedules: []ScanSchedule{
+			{Name: "weekly", On: "sun 03:00", Next: noon.Add(time.Hour), Last: &ScheduledScan{Began: noon, Ended: noon.Add(time.Minute), Files: 7, Found: 1, Failures: 2, Error: "no engine"}},
+			{Name: "running", On: "daily 12:00", Next: noon.Add(24 * time.Hour), Running: true, Last: &ScheduledScan{Began: noon}},
+			{Name: "waiting", On: "daily 12:01", Waiting: true, Last: &ScheduledScan{Began: noon}}, {Name: "new", On: "mon,thu 22:30", Next: noon.Add(time.Hour)},
+		},
 	}
 }
 
@@ -73,7 +80,14 @@ func TestVerboseStatusHasTheScanService(t *testing.T) {
 		"Scan Process:   pid 7, 2 scans side by side, 900 MiB of memory, limit 2048 MiB\n", "Sandbox:        user, network\n",
 		"Scanned:        2 files, 3 known already, 1 waiting, 4 detections, 5 failed, 6 dropped\n",
 		"Scan Ended:     2025-06-01 12:00:00 UTC, pid 5: SIGSEGV; 512 MiB of memory were available; it was scanning /srv/\uFFFD[2J, /srv/b\n",
+		"pid 8: it came to its memory limit of 2736 MiB, and the kernel ended it\n", "Control Group:  none, limits of the process alone: e\n",
 		"pid 6: did not answer in time, killed\n", "pid 6: exit status 3\n", "Set Aside:      /srv/a\n",
+		"Last Scan:      2025-06-01 12:00:00 UTC; schedule weekly: begun at 2025-06-01 12:00:00 UTC, 7 files, 1 found, 2 could not be scanned; it ended before its end: no engine\n",
+		"Schedule:       weekly (sun 03:00): next at 2025-06-01 13:00:00 UTC; last: begun at 2025-06-01 12:00:00 UTC, 7 files, 1 found",
+		"Schedule:       running (daily 12:00): running since 2025-06-01 12:00:00 UTC, next at 2025-06-02 12:00:00 UTC\n",
+		"Schedule:       waiting (daily 12:01): due, begins when another one has ended; last: begun at 2025-06-01 12:00:00 UTC, and interrupted\n",
+		"Quarantine:     3 files, 2.5 MiB (room for 4096, 2048 MiB); 1 not taken or given back to the end; not all could be counted: denied\n",
+		"Schedule:       new (mon,thu 22:30): next at 2025-06-01 13:00:00 UTC\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -87,7 +101,7 @@ func TestVerboseStatusHasTheScanService(t *testing.T) {
 func TestPublicScanNamesNoFiles(t *testing.T) {
 	s := fullScan()
 	p := s.Public()
-	if len(p.Ends) != 3 || p.Ends[0].Files != nil || p.SetAside != nil || p.Ends[0].Signal != "SIGSEGV" {
+	if len(p.Ends) != 4 || p.Ends[0].Files != nil || p.SetAside != nil || p.Ends[0].Signal != "SIGSEGV" {
 		t.Errorf("%+v", p)
 	}
 	if len(s.Ends[0].Files) != 2 || len(s.SetAside) != 1 {
@@ -123,7 +137,8 @@ func TestScanMetrics(t *testing.T) {
 	}{
 		"ready": {full, map[string]string{
 			`amp_scan_state{state="ready"}`: "1", `amp_scan_state{state="failed"}`: "0", `amp_scan_files_total{outcome="known"}`: "3", "amp_detections_total": "4",
-			"amp_scan_queue_files": "1", "amp_scan_ends": "3", "amp_scan_as_root": "1", "amp_definitions_built_in": "1", "amp_definitions_signatures": "9",
+			"amp_scan_queue_files": "1", "amp_scan_ends": "4", "amp_scan_as_root": "1", "amp_definitions_built_in": "1", "amp_definitions_signatures": "9",
+			"amp_quarantine_files": "3", "amp_quarantine_bytes": "2621440",
 		}},
 		"failed": {Scan{State: ScanFailed}, map[string]string{
 			`amp_scan_state{state="failed"}`: "1", "amp_scan_as_root": "NaN", "amp_definitions_built_in": "NaN", "amp_scan_last_time_seconds": "NaN",

@@ -12,6 +12,7 @@ func (s Scan) metrics() []metric {
 	if s.State == ScanReady {
 		asRoot, builtIn, signatures = yes(s.AsRoot), yes(s.BuiltIn), float64(s.Signatures)
 	}
+	all = append(all, s.Quarantine.metrics()...)
 	return append(all, []metric{
 		{"amp_scan_files_total", "counter", "Files by what became of them, since the daemon started.", []sample{
 			{[]string{"outcome", "scanned"}, float64(s.Scanned)}, {[]string{"outcome", "known"}, float64(s.Known)},
@@ -26,4 +27,16 @@ func (s Scan) metrics() []metric {
 		gauge("amp_definitions_built_in", "Whether nothing but the built-in definitions is loaded.", builtIn),
 		gauge("amp_definitions_signatures", "Signatures that are loaded.", signatures),
 	}...)
+}
+
+// metrics are none where nothing is known.
+func (q *Quarantine) metrics() []metric {
+	if q == nil {
+		return nil
+	}
+	return []metric{
+		gauge("amp_quarantine_files", "Files in quarantine.", float64(q.Files)),
+		gauge("amp_quarantine_bytes", "What they take.", float64(q.Bytes)),
+		gauge("amp_quarantine_max_bytes", "What files in quarantine may take at most.", float64(q.MaxBytes)),
+	}
 }

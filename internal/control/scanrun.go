@@ -58,23 +58,26 @@ type ScanRun struct {
 	Done    bool      `json:"done"`
 	Error   string    `json:"error,omitempty"` // why it ended before its end
 
-	Files    uint64        `json:"files"`    // that were scanned, those that had not changed since they were scanned before among them
-	Bytes    uint64        `json:"bytes"`    // of them
-	Known    uint64        `json:"known"`    // of them, that had not changed
-	Folders  uint64        `json:"folders"`  // that were read
-	Skipped  uint64        `json:"skipped"`  // excluded, larger than the policy allows, or no regular files
-	Found    uint64        `json:"found"`    // files in which something was found
-	Failures uint64        `json:"failures"` // files and folders that could not be read or scanned
-	Took     time.Duration `json:"took"`     // ns
-	Current  string        `json:"current,omitempty"`
-	Findings []ScanFinding `json:"findings,omitempty"` // those after the first After, at most MaxScanFindings
+	Files       uint64        `json:"files"`       // that were scanned, those that had not changed since they were scanned before among them
+	Bytes       uint64        `json:"bytes"`       // of them
+	Known       uint64        `json:"known"`       // of them, that had not changed, or have the content of another one that was scanned
+	Folders     uint64        `json:"folders"`     // that were read
+	Skipped     uint64        `json:"skipped"`     // excluded, larger than the policy allows, or no regular files
+	Found       uint64        `json:"found"`       // files in which something was found
+	Quarantined uint64        `json:"quarantined"` // of them, that were taken into the quarantine
+	Failures    uint64        `json:"failures"`    // files and folders that could not be read or scanned
+	Took        time.Duration `json:"took"`        // ns
+	Current     string        `json:"current,omitempty"`
+	Findings    []ScanFinding `json:"findings,omitempty"` // those after the first After, at most MaxScanFindings
 }
 
 // ScanFinding is one file of a scan on demand in which something was found, or which could not be scanned.
 type ScanFinding struct {
-	Path  string `json:"path"`
-	Name  string `json:"name,omitempty"`  // what was found
-	Error string `json:"error,omitempty"` // why it could not be scanned
+	Path        string `json:"path"`
+	Name        string `json:"name,omitempty"`        // what was found
+	Error       string `json:"error,omitempty"`       // why it could not be scanned
+	Quarantined string `json:"quarantined,omitempty"` // its id in the quarantine
+	LeftAlone   string `json:"left_alone,omitempty"`  // why it is not there, where the policy asks for that
 }
 
 // ErrNoScan is in the chain of an error of Ask when the scan that it is about is not there, or not any more.

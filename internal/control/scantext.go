@@ -93,9 +93,18 @@ func (t Text) moreOfScan(s Scan) []line {
 		lines = append(lines,
 			line{"scan process", t.sprintf("scan process state", s.PID, s.Workers, mebibytes(s.MemoryBytes), limit)},
 			line{"sandbox", sandbox})
+		if s.Cgroup != nil {
+			lines = append(lines, line{"cgroup", t.cgroup(*s.Cgroup)})
+		}
 	}
 	if s.State != ScanOff && s.State != ScanUnknown {
 		lines = append(lines, line{"scanned", t.sprintf("scan counts", s.Scanned, s.Known, s.Queued, s.Found, s.Failures, s.Dropped)})
+	}
+	if s.Quarantine != nil {
+		lines = append(lines, line{"quarantine", t.quarantine(*s.Quarantine)})
+	}
+	for _, c := range s.Schedules {
+		lines = append(lines, line{"schedule", t.schedule(c)})
 	}
 	for _, e := range s.Ends {
 		lines = append(lines, line{"scan end", t.scanEnd(e)})
@@ -106,9 +115,54 @@ func (t Text) moreOfScan(s Scan) []line {
 	return lines
 }
 
+func (t Text) schedule(c ScanSchedule) string {
+	text := t.sprintf("schedule next", c.Name, c.On, t.time(c.Next))
+	switch {
+	case c.Running:
+		return t.sprintf("schedule running", c.Name, c.On, t.time(c.Last.Began), t.time(c.Next))
+	case c.Waiting:
+		text = t.sprintf("schedule waiting", c.Name, c.On)
+	}
+	if c.Last != nil {
+		text += t.sprintf("schedule last", t.scheduled(c.Last))
+	}
+	return text
+}
+
+func (t Text) scheduled(s *ScheduledScan) string {
+	if s.Ended.IsZero() {
+		return t.sprintf("scheduled interrupted", t.time(s.Began))
+	}
+	text := t.sprintf("scheduled", t.time(s.Began), s.Files, s.Found, s.Failures)
+	if s.Error != "" {
+		text += t.sprintf("scheduled error", s.Error)
+	}
+	return text
+}
+
+func (t Text) quarantine(q Quarantine) string {
+	text := t.sprintf("quarantine state", q.Files, float64(q.Bytes)/(1<<20), q.MaxFiles, q.MaxBytes>>20)
+	if q.Unfinished > 0 {
+		text += t.sprintf("quarantine unfinished", q.Unfinished)
+	}
+	if q.Error != "" {
+		text += t.sprintf("quarantine error", q.Error)
+	}
+	return text
+}
+
+func (t Text) cgroup(g Cgroup) string {
+	if g.Error != "" || g.Path == "" {
+		return t.sprintf("cgroup none", g.Error)
+	}
+	return t.sprintf("cgroup state", g.Path, mebibytes(g.MemoryLimit))
+}
+
 func (t Text) scanEnd(e ScanEnd) string {
 	how := t.sprintf("end status", e.Status)
 	switch {
+	case e.MemoryLimit > 0:
+		how = t.sprintf("end limit", mebibytes(e.MemoryLimit))
 	case e.Hung:
 		how = t.word("end hung")
 	case e.Signal != "":

@@ -111,8 +111,10 @@ func TestStatusFollowsItsSchema(t *testing.T) {
 	refused.Ledger, refused.Log = Ledger{File: "l", Error: "e", Damage: "d"}, Log{File: "l", Dropped: 3, Error: "full"}
 	refused.Scan = fullScan()
 	refused.Faults = Faults([]fault.Entry{{Finding: fault.Finding{ID: 18, State: fault.Raised, Severity: fault.Major, Cause: 19, Evidence: []fault.Evidence{}}, Since: noon, Raised: noon, Doubt: fault.Text{EN: "d", JA: "d"}}})
+	derived := *example()
+	derived.Source = Source{Name: "ebpf-headers", Layouts: &Layouts{Origin: "cached derivation", From: "/t", Pending: true, Cause: "build-failed", Detail: "x.c:1", Wanted: "gcc-12", Log: "/l"}}
 	for name, status := range map[string]Status{
-		"running": *example(), "refused": refused, "not running": NotRunning(fault.Snapshot{}, "/l", errors.New("none")),
+		"running": *example(), "derived": derived, "refused": refused, "not running": NotRunning(fault.Snapshot{}, "/l", errors.New("none")),
 		"without evidence": *example().withoutEvidence(), "starting": {Mode: NoMode, Source: Source{Name: "none"}, Scan: Scan{State: ScanStarting}, Faults: []Fault{}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,8 @@ type Source struct {
 	Since  time.Time `json:"since,omitzero"`
 	Error  string    `json:"error,omitempty"` // of the last attempt to open or to run the source that was chosen
 	Loss   Loss      `json:"loss"`
+	// Layouts are those of the kernel's structures, where the source that was chosen takes them from elsewhere than the kernel's own BTF.
+	Layouts *Layouts `json:"layouts,omitempty"`
 
 	Kinds      []KindCount  `json:"kinds,omitempty"`       // what became of the events, since the source was opened; only kinds that came
 	QueueBytes uint64       `json:"queue_bytes,omitempty"` // events that wait for the daemon now
@@ -52,6 +54,18 @@ type Source struct {
 	Reduced    bool         `json:"reduced,omitempty"`     // only the critical kinds are asked for at the moment
 	BlindSpots []fault.Text `json:"blind_spots,omitempty"` // what this source cannot see, as it is attached here
 	Neighbours []fault.Text `json:"neighbours,omitempty"`  // other programs that use the same of the kernel, and what that means
+}
+
+// Layouts say where the layouts of the kernel's structures come from, or why there are none.
+type Layouts struct {
+	Origin  string `json:"origin,omitempty"`  // of bpf/layout
+	From    string `json:"from,omitempty"`    // file, or header tree
+	Pending bool   `json:"pending,omitempty"` // they are being read, or made, at the moment
+
+	Cause  string `json:"cause,omitempty"`  // in one word, why there are none: Why of bpf/layout
+	Detail string `json:"detail,omitempty"` // what was read, or the first error line of the compiler
+	Wanted string `json:"wanted,omitempty"` // the compiler that is missing
+	Log    string `json:"log,omitempty"`    // file with all that the build said
 }
 
 // KindCount is what became of the events of one kind. Produced are their sum.

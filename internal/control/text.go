@@ -92,6 +92,9 @@ func (t Text) more(s Status) []line {
 		lines = append(lines, line{"load", t.sprintf("load state", t.word("level "+l.Level), l.Produced, l.Handled, l.Shed, l.Lost)})
 		lines = append(lines, line{"limits", t.sprintf("load limits", 100*l.Limits.Queue, l.Limits.Sustained, 100*l.Limits.Loss, l.Limits.Losing, l.Limits.Persist)})
 	}
+	if l := s.Source.Layouts; l != nil {
+		lines = append(lines, line{"layouts", t.layouts(*l)})
+	}
 	if s.Source.QueueSize > 0 {
 		lines = append(lines, line{"queue", t.sprintf("queue state", s.Source.QueueBytes, s.Source.QueueSize)})
 	}
@@ -107,6 +110,26 @@ func (t Text) more(s Status) []line {
 	return lines
 }
 
+func (t Text) layouts(l Layouts) string {
+	if l.Cause == "" {
+		key := "layouts from"
+		if l.Pending {
+			key = "layouts pending"
+		}
+		return t.sprintf(key, l.Origin, l.From)
+	}
+	text := t.sprintf("layouts none", l.From, l.Cause)
+	for _, more := range []string{l.Wanted, l.Detail} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	if l.Log != "" {
+		text += " (" + l.Log + ")"
+	}
+	return text
+}
+
 func (t Text) running(s Status) string {
 	if !s.Running {
 		return t.word("not running")
@@ -114,11 +137,13 @@ func (t Text) running(s Status) string {
 	return t.sprintf("running", s.PID, s.Version, t.time(s.Started))
 }
 
+// lastScan is when a file was scanned last, for whatever reason, and what came of the last scan by a schedule.
 func (t Text) lastScan(s Scan) string {
-	if s.Last.IsZero() {
-		return t.word("never")
+	text := t.time(s.Last)
+	if c := s.lastScheduled(); c != nil {
+		text += t.sprintf("last schedule", c.Name, t.scheduled(c.Last))
 	}
-	return t.time(s.Last)
+	return text
 }
 
 func (t Text) policy(p Policy) string {

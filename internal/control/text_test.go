@@ -76,8 +76,10 @@ ID 19 - Critical: SELinux policy missing or disabled. unconfined_service_t may n
 func TestVerboseStatusHasEvidenceAndTheRest(t *testing.T) {
 	s := *example()
 	s.Source.Neighbours = []fault.Text{{EN: "clamonacc decides", JA: "clamonacc が判断します"}}
+	s.Source.Layouts = &Layouts{Origin: "none", From: "/lib/modules/6.1.0/build", Cause: "build-failed", Detail: "x.c:3: error", Log: "/log"}
 	got := text(t, s, fault.English, true)
 	for _, want := range []string{
+		"Layouts:        none from /lib/modules/6.1.0/build: build-failed: x.c:3: error (/log)\n",
 		"    bpf of unconfined_service_t: read denied: prog_load (/sys/fs/selinux/access), expected allowed\n",
 		"ID 16 - unknown: Incompatible kernel. not judged by this version\n", "Kernel:         6.1.0-1-amd64\n", "Event Log:      /var/log/cisco/events.jsonl, 0 events",
 		"Beside It:      clamonacc decides\n",

@@ -1,6 +1,10 @@
 package health
 
-import "github.com/ampconnector/amp/internal/fault"
+import (
+	"slices"
+
+	"github.com/ampconnector/amp/internal/fault"
+)
 
 // rules are the faults that this version judges.
 var rules = map[fault.ID]Rule{
@@ -54,7 +58,7 @@ var notJudged = fault.Text{
 	JA: "このバージョンでは判定しません",
 }
 
-// explain names for each raised finding the first raised one that the catalogue gives as its cause.
+// explain names for each raised finding the first raised one that the catalogue gives as its cause, if it can be that of what the rule met.
 func explain(findings []fault.Finding) {
 	raised := map[fault.ID]bool{}
 	for _, finding := range findings {
@@ -66,10 +70,21 @@ func explain(findings []fault.Finding) {
 		}
 		entry, _ := fault.Lookup(findings[i].ID)
 		for _, cause := range entry.CausedBy {
-			if raised[cause] {
+			if raised[cause] && explains(cause, findings[i].Causes) {
 				findings[i].Cause = cause
 				break
 			}
 		}
 	}
+}
+
+// explains reports whether a fault can be why a rule met these causes: mending it would otherwise change nothing of them.
+func explains(cause fault.ID, met []string) bool {
+	switch cause {
+	case 11: // what the kernel refuses does not depend on headers
+		return !slices.Contains(met, CauseProgramsRefused)
+	case 19: // a module is loaded without bpf(2)
+		return !slices.Contains(met, CauseNoModule)
+	}
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -54,6 +55,26 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A fault explains another one only where mending it could.
+func TestExplainByWhatWasMet(t *testing.T) {
+	for _, c := range []struct {
+		id, other fault.ID
+		met       string
+		want      fault.ID
+	}{
+		{8, 19, CauseNoModule, 0}, // a module needs no right to bpf(2)
+		{8, 19, CauseNotMonitors, 19},
+		{9, 11, CauseNoModule, 11},
+		{16, 11, CauseProgramsRefused, 0}, // headers do not change what the kernel says to programs
+		{16, 11, CauseNotDerived, 11},
+	} {
+		findings := []fault.Finding{{ID: c.id, State: fault.Raised, Causes: []string{c.met}}, {ID: c.other, State: fault.Raised}}
+		if explain(findings); findings[0].Cause != c.want {
+			t.Errorf("fault %d, %s, beside fault %d: the cause is %d, expected %d", c.id, c.met, c.other, findings[0].Cause, c.want)
+		}
+	}
+}
+
 func TestChoose(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -70,7 +91,15 @@ func TestChoose(t *testing.T) {
 		{"refused to the daemon", func(f *Facts) {
 			f.Daemon, f.BPF.Load = true, host.NotKnown[bool]("bpf(2)", syscall.EPERM)
 		}, monitor.Degraded, "operation not permitted"},
+		{"too old, whoever asks", func(f *Facts) { f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EINVAL) }, monitor.Degraded, "refuses eBPF programs: invalid argument"},
 		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.Degraded, "no BTF"},
+		{"no BTF, no compiler", func(f *Facts) { noBTF(f); layouts(layout.None, noCompiler)(f) }, monitor.Degraded, "gcc-12"},
+		{"no BTF, in a file", func(f *Facts) { noBTF(f); layouts(layout.External, nil)(f) }, monitor.EBPFExternalBTF, "it is in /boot/btf"},
+		{"no BTF, derived", func(f *Facts) { noBTF(f); layouts(layout.Cached, nil)(f) }, monitor.EBPFHeaders, "derived from /boot/btf"},
+		{"no BTF, to be derived", func(f *Facts) { noBTF(f); layouts(layout.Derived, nil)(f) }, monitor.EBPFHeaders, "derived from /boot/btf"},
+		{"no BTF, where layouts are is not known", func(f *Facts) { noBTF(f); layoutsNotKnown(f) }, monitor.Degraded, "not known"},
+		{"no BTF, derived, refused", func(f *Facts) { noBTF(f); layouts(layout.Cached, nil)(f); f.BPF.Load.Value = false }, monitor.Degraded, "refuses"},
+		{"BTF, and layouts", layouts(layout.Cached, nil), monitor.EBPFKernelBTF, ""},
 	} {
 		f := sound()
 		c.change(f)

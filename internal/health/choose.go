@@ -2,8 +2,9 @@ package health
 
 import (
 	"errors"
-	"syscall"
 
+	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -15,13 +16,39 @@ import (
 func Choose(f *Facts) monitor.Choice { return monitor.Choose(inputs(f)) }
 
 func inputs(f *Facts) monitor.Inputs {
-	return monitor.Inputs{
+	in := monitor.Inputs{
 		Wanted: wanted(f.Policy),
-		BPF:    bpfSupport(f),
-		BTF:    support(f.BPF.KernelBTF, "the kernel offers BTF", "the kernel offers no BTF"),
+		Forced: forced(f.Policy), Modules: f.Modules.Support(),
+		BPF: bpfSupport(f),
+		BTF: support(f.BPF.KernelBTF, "the kernel offers BTF", "the kernel offers no BTF"),
 
 		Degraded: f.Degraded,
 	}
+	in.External, in.Headers = layoutSupport(f.BPF.Layouts)
+	return in
+}
+
+// layoutSupport says whether a file, or the headers, have the layouts of the kernel's structures. That they could be derived counts: whether that
+// works is seen when it is done.
+func layoutSupport(r host.Reading[bpf.Layouts]) (external, headers monitor.Support) {
+	if !r.Known() {
+		return external, monitor.Support{Reason: "its layouts are not known: " + r.Err.Error()}
+	}
+	yes := monitor.Support{Yes: true, Known: true}
+	switch f := r.Value; f.Origin {
+	case layout.External:
+		yes.Reason = "it is in " + f.From
+		return yes, headers
+	case layout.Cached, layout.Derived:
+		yes.Reason = "the layouts of its structures are derived from " + f.From
+		return external, yes
+	default: // where there is BTF, nothing was looked for, and there is no reason
+		if f.Reason != nil {
+			headers.Known = true
+			headers.Reason = "layouts of its structures from " + f.Reason.From + ": " + whyNoLayouts(f.Reason).EN
+		}
+	}
+	return external, headers
 }
 
 // wanted reports whether a monitoring switch is on. Where the policy cannot be read the host is monitored, as by the default policy: to
@@ -30,16 +57,23 @@ func wanted(r host.Reading[policy.Policy]) bool {
 	return !r.Known() || r.Value.MonitorFiles || r.Value.MonitorNetwork
 }
 
+// forced reports whether the policy wants kernel modules.
+func forced(r host.Reading[policy.Policy]) bool {
+	return r.Known() && r.Value.Source == policy.SourceModules
+}
+
+// WantsModules reports whether the policy wants kernel modules, and no eBPF.
+func (f *Facts) WantsModules() bool { return forced(f.Policy) }
+
 // bpfSupport asks fault 19 first: a program of an administrator's shell may load what the service's domain may not.
 func bpfSupport(f *Facts) monitor.Support {
 	if finding := (rule19{}).Check(f); finding.State == fault.Raised {
 		return monitor.Support{Known: true, Reason: "fault 19: " + finding.Reason.EN}
 	}
 	load := f.BPF.Load
-	var errno syscall.Errno
-	if f.Daemon && (errors.As(load.Err, &errno) || errors.Is(load.Err, selinux.ErrRefused)) {
-		// The process that would monitor tried, or asked, and the kernel answered.
-		return monitor.Support{Known: true, Reason: "the kernel refuses eBPF programs: " + load.Err.Error()}
+	if kernelRefused(f) || f.Daemon && errors.Is(load.Err, selinux.ErrRefused) {
+		// The kernel answered, or the process that would monitor asked SELinux, which did.
+		return monitor.Support{Known: true, Reason: "the kernel refuses eBPF programs: " + onOneLine(load.Err.Error())}
 	}
 	return support(load, "the kernel lets eBPF programs load", "the kernel refuses eBPF programs")
 }
@@ -47,7 +81,7 @@ func bpfSupport(f *Facts) monitor.Support {
 func support(r host.Reading[bool], yes, no string) monitor.Support {
 	switch {
 	case r.Err != nil:
-		return monitor.Support{Reason: "not known: " + r.Err.Error()}
+		return monitor.Support{Reason: "not known: " + onOneLine(r.Err.Error())}
 	case r.Value:
 		return monitor.Support{Yes: true, Known: true, Reason: yes}
 	}

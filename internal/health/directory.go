@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
@@ -30,6 +31,43 @@ func (q *inquiry) directory(d host.DirectoryFact, user host.Reading[*host.Accoun
 	if words, wrong := deviation(d.Want, owner, state, user); wrong {
 		q.deviates(CauseDirectory+d.Want.Path, fault.Text{EN: d.Want.Path + " " + words.EN, JA: d.Want.Path + " " + words.JA})
 	}
+}
+
+// changed shows who changed a directory, where that was looked for. It decides nothing.
+func (q *inquiry) changed(path string, changes map[string]host.Reading[*host.Change]) {
+	r, looked := changes[path]
+	if !looked {
+		return
+	}
+	what := fault.Text{EN: "who changed " + path, JA: path + " を変更したプログラム"}
+	switch c := r.Value; {
+	case r.Err != nil:
+		q.saw(what, wordUnread.With(r.Err), r.From, onlyContext)
+	case c == nil:
+		q.saw(what, fault.Text{EN: "neither log tells", JA: "どちらのログにも記録がありません"}, r.From, onlyContext)
+	default:
+		q.saw(what, who(c), r.From, onlyContext)
+	}
+}
+
+// who is a change in words.
+func who(c *host.Change) fault.Text {
+	program, login := c.Exe, fault.Text{}
+	if program == "" {
+		program = "(" + c.Comm + ")"
+	}
+	if c.Login != host.UnsetLogin {
+		login = fault.Text{EN: ", logged in as %s", JA: "、ログインユーザー %s"}.With(clean(userOf(c.LoginUser, c.Login)))
+	}
+	return fault.Text{EN: "%s, process %d, user %s%s, %s", JA: "%s、プロセス %d、ユーザー %s%s、%s"}.
+		With(clean(program), c.PID, clean(userOf(c.User, c.UID)), login, c.When.UTC().Format(time.RFC3339))
+}
+
+func userOf(name string, uid uint32) string {
+	if name == "" {
+		return "uid " + decimal(uid)
+	}
+	return name
 }
 
 func describe(s *host.DirectoryState) fault.Text {

@@ -12,6 +12,7 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -30,13 +31,19 @@ func Gather(ctx context.Context, o Options) *Facts {
 	f.Connector, f.Found = pickConnector(f.Host.Connectors, o.Daemon)
 	f.SELinux = selinux.Gather(ctx, r, selinux.Options{Unit: f.Connector.Unit, Binary: f.Connector.Binary, Needs: needs(f)})
 	f.BPF = gatherBPF(ctx, r, f.SELinux)
-	f.Degraded = probeDegraded(ctx, r, f.BPF)
+	f.BPF.Layouts = bpf.FindLayouts(r, f.BPF.KernelBTF, f.Host.Kernel)
+	if !fits(f) {
+		f.Kernels, f.BootLoader = host.InstalledKernels(r), host.BootLoaderOf(r)
+	}
 	f.Policy = readPolicy(r, f.Connector.PolicyFile)
+	f.Modules = kmod.Gather(r)
+	f.Degraded = probeDegraded(ctx, r, f)
 	if !f.Connector.Vendor {
 		f.Exclusions = readExclusions(r, policy.ExclusionPath)
 	}
 	if !o.Daemon {
 		f.Monitoring, f.Scanning = askDaemon(ctx, r, control.Socket)
+		f.Changes = changes(r, f)
 	}
 	return f
 }
@@ -51,14 +58,24 @@ func gatherBPF(ctx context.Context, r host.Root, se selinux.Facts) bpf.Facts {
 }
 
 // probeDegraded asks for what the degraded source needs, where it may be needed.
-func probeDegraded(ctx context.Context, r host.Root, b bpf.Facts) monitor.Support {
-	switch {
+func probeDegraded(ctx context.Context, r host.Root, f *Facts) monitor.Support {
+	switch b := f.BPF; {
 	case !r.Live():
 		return monitor.Support{Reason: host.ErrNotRunning.Error()}
-	case b.KernelBTF.Known() && b.KernelBTF.Value && b.Load.Known():
+	case forced(f.Policy) && f.Modules.Support().Yes:
+		return monitor.Support{Reason: "not asked for, since the kernel modules are loaded"}
+	case !forced(f.Policy) && b.KernelBTF.Known() && b.KernelBTF.Value && b.Load.Known(): // with layouts from elsewhere it stands in until they are read, or made
 		return monitor.Support{Reason: "not asked for, since eBPF works"}
 	}
 	return degraded.Probe(ctx).Support()
+}
+
+// fits reports whether the kernel is known to do: it offers BTF and, where it runs, lets programs load.
+func fits(f *Facts) bool {
+	if !f.Runs() {
+		return f.Host.Kernel.Known() && f.Host.Kernel.Value.BTF.Known() && f.Host.Kernel.Value.BTF.Value
+	}
+	return f.BPF.KernelBTF.Known() && f.BPF.KernelBTF.Value && f.BPF.Load.Known()
 }
 
 // pickConnector chooses the row that predicates read: the first that is installed, else ours. The daemon is a connector even

@@ -15,12 +15,13 @@ type Monitoring struct {
 	Source  monitor.SourceName // that is open
 	Chosen  monitor.SourceName // that ought to be
 	Hooks   string
-	Error   string        // why the source that was chosen could not be opened or ended, "" if it is open
-	Proved  bool          // a canary was sent through the open source
-	Seen    monitor.Kinds // of its events
-	Missing monitor.Kinds // events that the canary caused and that did not come
-	Detail  string        // in words
-	At      time.Time     // when the canary was sent
+	Layouts control.Layouts // of Chosen, where it takes them from elsewhere than the kernel's BTF
+	Error   string          // why the source that was chosen could not be opened or ended, "" if it is open
+	Proved  bool            // a canary was sent through the open source
+	Seen    monitor.Kinds   // of its events
+	Missing monitor.Kinds   // events that the canary caused and that did not come
+	Detail  string          // in words
+	At      time.Time       // when the canary was sent
 
 	Overload monitor.OverloadState
 }
@@ -56,6 +57,9 @@ func daemonStatus(ctx context.Context, r host.Root, socket string) (*control.Sta
 // monitoringOf reads a status. Kinds that this program does not know are passed over: the daemon may be newer.
 func monitoringOf(s *control.Status) Monitoring {
 	m := Monitoring{Source: monitor.SourceName(s.Source.Name), Chosen: monitor.SourceName(s.Source.Chosen), Hooks: s.Source.Hooks, Error: s.Source.Error}
+	if s.Source.Layouts != nil {
+		m.Layouts = *s.Source.Layouts
+	}
 	if c := s.Canary; c != nil && !c.Skipped {
 		m.Proved, m.Detail, m.At = true, c.Detail, c.Time
 		m.Seen, m.Missing = kindsOf(c.Seen), kindsOf(c.Missing)

@@ -18,6 +18,7 @@ const (
 	CauseGroupMissing = "group-missing"
 	CauseUIDZero      = "uid-zero"
 	CauseSharedUID    = "shared-uid"
+	CausePeoplesUID   = "peoples-uid" // of a directory service's account alone: useradd may give it to somebody here
 	CauseShell        = "shell"
 	CausePassword     = "password"
 	CauseExpiry       = "expiry"
@@ -43,10 +44,12 @@ func (rule5) Check(f *Facts) fault.Finding {
 		return q.absent(f)
 	}
 	name := f.Connector.ScanAccount
-	q.account(name, f.Host.Account)
+	q.account(name, f.Host.Account, f.Host.LoginDefs)
+	q.freeIDs(f.Host.Account)
 	q.userGroups(f.Host.LoginDefs)
 	for _, d := range f.Host.Directories {
 		q.directory(d, f.Host.Account.User)
+		q.changed(d.Want.Path, f.Changes)
 	}
 	q.scanProcess(f)
 	return q.finding(fault.Text{
@@ -55,7 +58,7 @@ func (rule5) Check(f *Facts) fault.Finding {
 	})
 }
 
-func (q *inquiry) account(name string, a host.AccountFacts) {
+func (q *inquiry) account(name string, a host.AccountFacts, defs host.Reading[*host.LoginSettings]) {
 	group := q.group(name, a.Group)
 	what := fault.Text{EN: "user " + name, JA: "ユーザー " + name}
 	user, ok := known(q, what, a.User, wordExists)
@@ -68,6 +71,7 @@ func (q *inquiry) account(name string, a host.AccountFacts) {
 		return
 	}
 	q.uid(name, user, a)
+	q.peoplesUID(name, user, a.User.From, defs)
 	q.shell(name, user, a.User.From)
 	q.password(name, a.Password)
 	q.primaryGroup(name, user, group, a)
@@ -124,6 +128,43 @@ func (q *inquiry) uid(name string, user *host.Account, a host.AccountFacts) {
 		names := strings.Join(others, ", ")
 		q.saw(fault.Text{EN: "other accounts with uid %s", JA: "UID %s を持つ他のアカウント"}.With(decimal(user.UID)), fault.Verbatim(names), a.SameUID.From, wordNone)
 		q.deviates(CauseSharedUID, fault.Text{EN: name + " shares its uid with " + names, JA: name + " の UID が " + names + " と重複しています"})
+	}
+}
+
+// peoplesUID judges the uid of an account that only a directory service has. The files do not keep it from anybody: while the service is
+// down, useradd(8) takes a uid of that range for free. One that the files have is kept by them.
+func (q *inquiry) peoplesUID(name string, user *host.Account, from string, defs host.Reading[*host.LoginSettings]) {
+	if user.From != host.FromNSS || user.UID == 0 {
+		return
+	}
+	span, err := host.IDRangeOf(host.UIDs, defs)
+	what := fault.Text{EN: "range of people's uids", JA: "一般アカウントの UID 範囲"}
+	if err != nil {
+		q.missing(what, defs.From, onlyContext, err)
+		return
+	}
+	least, most := span.People.Text(), span.Most.Text()
+	q.saw(what, fault.Text{EN: "%s to %s", JA: "%s から %s"}.With(least, most), defs.From, fault.Text{EN: "the uid of %s is not in it", JA: "%s の UID を含まないこと"}.With(name))
+	if span.OfPeople(user.UID) {
+		q.deviates(CausePeoplesUID, fault.Text{
+			EN: name + " comes from a directory service (" + from + ") and has uid " + decimal(user.UID) + ", which this host may give to a person's account",
+			JA: name + " はディレクトリサービス (" + from + ") のアカウントですが、UID " + decimal(user.UID) + " はこのホストで一般アカウントに割り当てられる可能性があります",
+		})
+	}
+}
+
+// freeIDs shows why a missing user or group can have no id. It decides nothing: that it is missing did.
+func (q *inquiry) freeIDs(a host.AccountFacts) {
+	for _, r := range []struct {
+		what fault.Text
+		id   host.Reading[uint32]
+	}{
+		{fault.Text{EN: "free system uid", JA: "割り当て可能なシステム UID"}, a.FreeUID},
+		{fault.Text{EN: "free system gid", JA: "割り当て可能なシステム GID"}, a.FreeGID},
+	} {
+		if r.id.Err != nil {
+			q.saw(r.what, fault.ErrorText(r.id.Err), r.id.From, wordExists)
+		}
 	}
 }
 

@@ -35,6 +35,27 @@ func TestRule5(t *testing.T) {
 		}, state: fault.Raised, causes: []string{CauseUIDZero}, reason: "uid 0", shown: "0"},
 		{name: "shared uid", change: func(f *Facts) { f.Host.Account.SameUID.Value = []string{"games", "toor"} },
 			state: fault.Raised, causes: []string{CauseSharedUID}, reason: "games, toor", shown: "games, toor"},
+		{name: "of a directory service", change: remote(998), state: fault.Clear, shown: "UID_MIN 1000 (built in"},
+		{name: "of a directory service, with a uid of people", change: remote(1500), state: fault.Raised, causes: []string{CausePeoplesUID},
+			reason: "comes from a directory service (/etc/passwd, getent passwd (ldap)) and has uid 1500"},
+		{name: "of a directory service, above people", change: remote(1200000), state: fault.Clear},
+		{name: "of a directory service, uid 0", change: remote(0), state: fault.Raised, causes: []string{CauseUIDZero}},
+		{name: "of a directory service, login.defs damaged", change: func(f *Facts) {
+			remote(998)(f)
+			f.Host.LoginDefs = host.NotKnown[*host.LoginSettings](host.LoginDefsPath, host.ErrMalformed)
+		}, state: fault.Unknown, reason: "range of people's uids"},
+		{name: "of the files, with a uid of people", change: func(f *Facts) {
+			remote(1500)(f)
+			f.Host.Account.User.Value.From = host.PasswdPath
+		}, state: fault.Clear},
+		{name: "no user and no uid for one", change: func(f *Facts) {
+			user(nil)(f)
+			f.Host.Account.FreeUID = host.NotKnown[uint32](host.LoginDefsPath, host.ErrNoFreeID)
+		}, state: fault.Raised, causes: []string{CauseUserMissing}, shown: "no free id"},
+		{name: "directory service down", change: func(f *Facts) {
+			f.Host.Account.User = host.NotKnown[*host.Account]("/etc/passwd, getent passwd (ldap)", host.ErrNoAnswer)
+			f.Host.Account.Group = host.NotKnown[*host.Group]("/etc/group, getent group (ldap)", host.ErrNoAnswer)
+		}, state: fault.Unknown, reason: "does not answer"},
 		{name: "bash", change: shell("/bin/bash"), state: fault.Raised, causes: []string{CauseShell}, shown: "/bin/bash"},
 		{name: "empty shell", change: shell(""), state: fault.Raised, causes: []string{CauseShell}, shown: "/bin/sh"},
 		{name: "sync", change: shell("/bin/sync"), state: fault.Raised, causes: []string{CauseShell}},
@@ -183,6 +204,17 @@ func scan(change func(*control.Scan)) func(*Facts) {
 
 func shell(s string) func(*Facts) {
 	return func(f *Facts) { f.Host.Account.User.Value.Shell = s }
+}
+
+// remote makes the account one of a directory service.
+func remote(uid uint32) func(*Facts) {
+	return func(f *Facts) {
+		f.Host.Account.User.Value.From, f.Host.Account.User.Value.UID, f.Host.Account.User.From = host.FromNSS, uid, "/etc/passwd, getent passwd (ldap)"
+		f.Scanning.Value.UID = uid
+		if uid == 0 {
+			f.Scanning.Value = control.Scan{State: control.ScanFailed}
+		}
+	}
 }
 
 func password(p host.Password) func(*Facts) {

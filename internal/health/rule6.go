@@ -104,6 +104,8 @@ func fileNames(f *Facts, files []string) fault.Text {
 // howEnded says what ended the service.
 func howEnded(e control.ScanEnd) fault.Text {
 	switch {
+	case e.MemoryLimit > 0:
+		return fault.Text{EN: "it came to its memory limit of %d MiB, and the kernel ended it", JA: "メモリー上限 %d MiB に達し、カーネルが終了"}.With(e.MemoryLimit >> 20)
 	case e.Hung:
 		return fault.Text{EN: "it did not answer in time and was killed", JA: "応答がないため強制終了"}
 	case e.Signal == "SIGSYS":

@@ -127,7 +127,7 @@ func TestRule6NamesNoFilesInTheLedger(t *testing.T) {
 func TestHowEnded(t *testing.T) {
 	for want, e := range map[string]control.ScanEnd{
 		"exit status 3": {Status: 3}, "exit status 0": {}, "SIGABRT": {Signal: "SIGABRT"}, "SIGSYS, a system call": {Signal: "SIGSYS"},
-		"SIGKILL, as by the kernel": {Signal: "SIGKILL"}, "did not answer": {Signal: "SIGKILL", Hung: true},
+		"SIGKILL, as by the kernel": {Signal: "SIGKILL"}, "its memory limit of 2736 MiB": {Signal: "SIGKILL", MemoryLimit: 2736 << 20}, "did not answer": {Signal: "SIGKILL", Hung: true},
 	} {
 		if got := howEnded(e); !strings.Contains(got.EN, want) || got.JA == "" {
 			t.Errorf("%+v: %q, expected %q", e, got, want)

@@ -219,6 +219,9 @@ func showMemory(q *inquiry, f *Facts, s control.Scan) {
 	if s.MemoryLimit > 0 {
 		q.saw(fault.Text{EN: "memory limit of the scan service", JA: "スキャンサービスのメモリー上限"}, fault.Verbatim(fmt.Sprintf("%d MiB", s.MemoryLimit>>20)), scanSource(f), expected)
 	}
+	if g := s.Cgroup; g != nil && g.MemoryLimit > 0 {
+		q.saw(fault.Text{EN: "memory limit of the scan service's control group", JA: "スキャンサービスの制御グループのメモリー上限"}, fault.Verbatim(fmt.Sprintf("%d MiB", g.MemoryLimit>>20)), scanSource(f), onlyContext)
+	}
 }
 
 func showRights(q *inquiry, f *Facts, s control.Scan) {

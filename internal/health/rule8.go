@@ -7,31 +7,35 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/kmod"
 )
 
 // Causes of faults 8 and 9.
 const (
 	CauseBlind       = "blind"        // the source is open, and events that the canary caused did not come
 	CauseNotMonitors = "not-monitors" // no source is open
+	CauseNoModule    = "no-module"    // the policy wants modules, and this monitor's is not loaded
+	CauseNotRead     = "not-read"     // it is, and the connector cannot read what it tells
 )
 
-// monitorRule reports faults 8 and 9: a monitor that the policy asks for and that does not bring its own canary's events. The connector
-// of this version has no kernel modules; what keeps a module from being loaded is not judged.
+// monitorRule reports faults 8 and 9: a monitor that the policy asks for and that does not bring its own canary's events, or that it wants to be a
+// kernel module which is not loaded.
 type monitorRule struct {
 	id       fault.ID
 	name     fault.Text
 	on       func(policy.Policy) bool
 	kinds    monitor.Kinds
+	module   string     // of the monitor, where the policy wants modules
 	switched fault.Text // the reason where the switch is off
 }
 
 var (
 	rule8 = monitorRule{
-		8, wordFiles, monitorFiles, monitor.FileKinds | monitor.KindsOf(monitor.Exec, monitor.Exit),
+		8, wordFiles, monitorFiles, monitor.FileKinds | monitor.KindsOf(monitor.Exec, monitor.Exit), kmod.FileModule,
 		fault.Text{EN: "file monitoring is off in the policy", JA: "ポリシーでファイル監視が無効になっています"},
 	}
 	rule9 = monitorRule{
-		9, wordNetwork, monitorNetwork, monitor.NetworkKinds,
+		9, wordNetwork, monitorNetwork, monitor.NetworkKinds, kmod.NetworkModule,
 		fault.Text{EN: "network monitoring is off in the policy", JA: "ポリシーでネットワーク監視が無効になっています"},
 	}
 )
@@ -52,6 +56,9 @@ func (r monitorRule) Check(f *Facts) fault.Finding {
 		q.missing(r.name, f.Connector.Binary, onlyContext, errVendorMonitor)
 		return q.finding(fault.Text{})
 	}
+	if forced(f.Policy) {
+		r.loaded(q, f)
+	}
 	wordSource := fault.Text{EN: "event source in use", JA: "使用中のイベントソース"}
 	m, ok := known(q, wordSource, f.Monitoring, onlyContext)
 	if !ok {
@@ -63,11 +70,43 @@ func (r monitorRule) Check(f *Facts) fault.Finding {
 		if m.Error != "" {
 			q.saw(fault.Text{EN: "opening it", JA: "イベントソースを開いた結果"}, fault.Verbatim(m.Error), f.Monitoring.From, open)
 		}
+		q.moduleLoading(f)
 		q.deviates(CauseNotMonitors, fault.Text{EN: "no event source is open, so that nothing is monitored", JA: "有効なイベントソースがなく、監視が行われていません"})
 		return q.finding(fault.Text{})
 	}
 	q.saw(wordSource, fault.Verbatim(string(m.Source)+" ("+m.Hooks+")"), f.Monitoring.From, open)
+	if m.Chosen == monitor.Modules && m.Source != monitor.Modules && m.Error != "" {
+		q.saw(wordRing.With(r.module), fault.Verbatim(m.Error), f.Monitoring.From, fault.Text{EN: "can be read", JA: "読み取れること"})
+		q.deviates(CauseNotRead, fault.Text{
+			EN: "what the kernel modules tell cannot be read: " + m.Error, JA: "カーネルモジュールのイベントを読み取れません: " + m.Error,
+		})
+	}
 	return r.canary(q, f.Monitoring.From, m)
+}
+
+var (
+	wordModule = fault.Text{EN: "kernel module %s", JA: "カーネルモジュール %s"}
+	wordRing   = fault.Text{EN: "events of kernel module %s", JA: "カーネルモジュール %s のイベント"}
+	wordLoaded = fault.Text{EN: "loaded", JA: "ロード済みであること"}
+)
+
+// loaded judges the module, which the policy wants.
+func (r monitorRule) loaded(q *inquiry, f *Facts) {
+	reading := f.Modules.Loaded[r.module]
+	loaded, ok := known(q, wordModule.With(r.module), reading, wordLoaded)
+	switch {
+	case !ok:
+	case loaded:
+		q.saw(wordModule.With(r.module), wordLoaded, reading.From, wordLoaded)
+	default:
+		why := clean(f.Modules.WhyNot(r.module))
+		q.saw(wordModule.With(r.module), fault.Verbatim(why), f.Modules.Tried.From, wordLoaded)
+		q.moduleLoading(f)
+		q.deviates(CauseNoModule, fault.Text{
+			EN: "the policy wants kernel modules, and " + r.module + " is not loaded: " + why,
+			JA: "ポリシーがカーネルモジュールを指定していますが、" + r.module + " はロードされていません: " + why,
+		})
+	}
 }
 
 var errVendorMonitor = errors.New("only the vendor's connector can tell")

@@ -29,3 +29,18 @@ func clean(s string) string {
 		return unicode.ReplacementChar
 	}, s)
 }
+
+// onOneLine is an error for a sentence. The verifier's is a log of many lines: what matters of it is the first, and the last but the sum of its work.
+func onOneLine(words string) string {
+	var lines []string
+	for line := range strings.Lines(words) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "processed ") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) < 2 {
+		return strings.TrimSpace(words)
+	}
+	first, _, _ := strings.Cut(lines[0], "; the verifier")
+	return first + ": " + lines[len(lines)-1]
+}

@@ -49,22 +49,28 @@ func Identify(f *os.File) (Identity, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return Identity{}, &os.PathError{Op: "identify", Path: f.Name(), Err: fmt.Errorf("mode %#o is not that of a regular file", st.Mode)}
 	}
+	return identityFrom(&st, uint32(fs.Type)), nil
+}
+
+func identityFrom(st *unix.Statx_t, filesystem uint32) Identity {
+	if st.Mask&unix.STATX_BTIME == 0 {
+		st.Btime = unix.StatxTimestamp{}
+	}
 	return Identity{
 		Device: unix.Mkdev(st.Dev_major, st.Dev_minor), Inode: st.Ino, Size: st.Size,
-		Changed: nanoseconds(st.Ctime), Modified: nanoseconds(st.Mtime), Born: nanoseconds(st.Btime), Filesystem: uint32(fs.Type),
-	}, nil
+		Changed: nanoseconds(st.Ctime), Modified: nanoseconds(st.Mtime), Born: nanoseconds(st.Btime), Filesystem: filesystem,
+	}
 }
+
+// basic is what an identity is made of, beside the time of birth, which not all file systems have.
+const basic = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_CTIME | unix.STATX_MTIME
 
 // identify is statx(2), or fstat(2) on kernels before 4.11, EL7's for one, which have no time of birth to tell.
 func identify(fd int, st *unix.Statx_t) error {
-	const basic = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_CTIME | unix.STATX_MTIME
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_NO_AUTOMOUNT, basic|unix.STATX_BTIME, st)
 	if err == nil {
 		if st.Mask&basic != basic {
 			return fmt.Errorf("statx gave %#x, expected %#x", st.Mask&basic, basic)
-		}
-		if st.Mask&unix.STATX_BTIME == 0 {
-			st.Btime = unix.StatxTimestamp{}
 		}
 		return nil
 	}
@@ -97,6 +103,9 @@ const tick = 20 * time.Millisecond
 func (id Identity) Proves(at time.Time) bool {
 	return provable[id.Filesystem] && at.UnixNano()-id.Changed > int64(tick)
 }
+
+// Local reports whether this kernel alone reads the file, so that no server and no program can keep a reader waiting.
+func (id Identity) Local() bool { return provable[id.Filesystem] }
 
 // provable are the file systems whose times this kernel alone sets, in steps of at most a tick; by the magic numbers of statfs(2).
 // FAT is not among them, which steps in two seconds, nor is anything that has a server.

@@ -39,8 +39,9 @@ type Store struct {
 
 	mu           sync.Mutex
 	epoch        Epoch // zero before the first Begin
-	recent       recent
-	waiting      map[file]record // to be written
+	recent       recent[file, record]
+	contents     recent[Content, struct{}] // in which nothing was found
+	waiting      map[file]record           // to be written
 	aside        []aside
 	asideChanged bool
 	trouble      error
@@ -71,7 +72,7 @@ func New(path string, o Options) *Store {
 	if o.After == nil {
 		o.After = time.After
 	}
-	return &Store{path: path, Options: o, recent: newRecent(o.Recent), waiting: make(map[file]record), kicked: make(chan struct{}, 1)}
+	return &Store{path: path, Options: o, recent: newRecent[file, record](o.Recent), contents: newRecent[Content, struct{}](mostContents), waiting: make(map[file]record), kicked: make(chan struct{}, 1)}
 }
 
 // Begin says what verdicts are found with from now on. Those of another epoch are dropped, here and in the file, and what was set aside with
@@ -86,6 +87,7 @@ func (s *Store) Begin(epoch Epoch) {
 	}
 	s.epoch = epoch
 	s.recent.clear()
+	s.contents.clear()
 	clear(s.waiting)
 	s.aside, s.asideChanged = nil, false
 	s.mu.Unlock()
@@ -182,9 +184,12 @@ func (s *Store) Lookup(id Identity) (Verdict, bool) {
 	return r.verdict(), true
 }
 
-// read asks the file. A result of 0 is none.
+// read asks the file. A result of 0 is none. Nobody waits while another epoch begins, which empties the file and takes as long as the disk does: what
+// is in it then is void, or costs a scan at most.
 func (s *Store) read(f file, epoch Epoch) (db *database, r record, old bool, err error) {
-	s.fileMu.RLock()
+	if !s.fileMu.TryRLock() {
+		return nil, record{}, false, nil
+	}
 	defer s.fileMu.RUnlock()
 	if s.db == nil || s.db.epoch != epoch {
 		return nil, record{}, false, nil
@@ -287,6 +292,12 @@ func (s *Store) flush() {
 
 // reattach tries again to use a file that could not be.
 func (s *Store) reattach() {
+	s.fileMu.RLock()
+	attached := s.db != nil
+	s.fileMu.RUnlock()
+	if attached {
+		return // without the lock that keeps readers out
+	}
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	s.mu.Lock()

@@ -479,7 +479,7 @@ func TestADamagedValueIsNoVerdict(t *testing.T) {
 }
 
 func TestWhatIsAskedForStaysInMemory(t *testing.T) {
-	r := newRecent(8)
+	r := newRecent[file, record](8)
 	for i := range uint64(100) {
 		r.put(file{1, i}, record{size: i})
 		if v, ok := r.get(file{1, 0}); !ok || v.size != 0 {
@@ -552,4 +552,87 @@ func BenchmarkKeep(b *testing.B) {
 	}
 	cancel()
 	running.Wait()
+}
+
+// Scans go on while another epoch begins: whoever asks hears that nothing is known, and does not wait for the disk.
+func TestNobodyWaitsForAnotherEpoch(t *testing.T) {
+	s := newStore(t, filepath.Join(t.TempDir(), "v.db"), Options{Recent: 2})
+	s.Begin(first)
+	for i := range 9 {
+		s.Keep(first, numbered(i), clean())
+	}
+	s.flush()
+	if _, ok := s.Lookup(numbered(1)); !ok {
+		t.Error("what is in the file is not known")
+	}
+	s.fileMu.Lock() // as Begin does
+	if _, ok := s.Lookup(numbered(2)); ok {
+		t.Error("something is known of a file that is being emptied")
+	}
+	s.fileMu.Unlock()
+	if _, ok := s.Lookup(numbered(2)); !ok {
+		t.Error("what is in the file is not known any more")
+	}
+	stop(s)
+}
+
+// BenchmarkLookupBesideBegin is the longest that somebody who asks is kept waiting while another epoch begins, which empties a full file.
+func BenchmarkLookupBesideBegin(b *testing.B) {
+	s := newStore(b, filepath.Join(b.TempDir(), "v.db"), Options{Recent: 16})
+	epochs := [...]Epoch{first, second}
+	var longest, begins time.Duration
+	for n := 0; b.Loop(); n++ {
+		epoch := epochs[n%2]
+		if n == 0 {
+			s.Begin(epoch)
+		}
+		for i := range defaultEntries / 2 {
+			s.Keep(epoch, numbered(i), clean())
+			if i%batch == 0 {
+				s.flush()
+			}
+		}
+		s.flush()
+		over := make(chan struct{})
+		go func() {
+			began := time.Now()
+			s.Begin(epochs[(n+1)%2])
+			begins = max(begins, time.Since(began))
+			close(over)
+		}()
+		for i, done := 0, false; !done; i++ {
+			select {
+			case <-over:
+				done = true
+			default:
+			}
+			began := time.Now()
+			s.Lookup(numbered(i % defaultEntries))
+			longest = max(longest, time.Since(began))
+		}
+	}
+	b.ReportMetric(longest.Seconds()*1000, "ms-longest-lookup")
+	b.ReportMetric(begins.Seconds()*1000, "ms-longest-begin")
+}
+
+func TestContentsAreOfOneEpoch(t *testing.T) {
+	s := New(filepath.Join(t.TempDir(), "verdicts.db"), Options{})
+	c, other := Content{1}, Content{2}
+	first, second := Epoch{Definitions: "1"}, Epoch{Definitions: "2"}
+	if s.KeepClean(Epoch{}, c); len(s.contents.young) != 0 {
+		t.Error("something is kept before the first epoch")
+	}
+	s.Begin(first)
+	s.KeepClean(first, c)
+	s.KeepClean(second, other)
+	if e, ok := s.KnownClean(c); !ok || e != first {
+		t.Errorf("%v, %v", e, ok)
+	}
+	if _, ok := s.KnownClean(other); ok {
+		t.Error("a content of another epoch is known")
+	}
+	s.Begin(second)
+	if _, ok := s.KnownClean(c); ok {
+		t.Error("a content is known after the definitions changed")
+	}
 }

@@ -1,6 +1,6 @@
-// Package verdicts remembers what came of scans, so that a file is not scanned again before it has changed. A file is known by its
-// Identity; a verdict is good for one Epoch, the definitions and the engine that it was found with. What cannot be proved to be the same
-// bytes is not remembered: here a lost verdict costs a scan, and a wrong one lets a file through.
+// Package verdicts remembers what came of scans, so that a file is not scanned again before it has changed, nor a content once more. A file
+// is known by its Identity, a content by its hash; a verdict is good for one Epoch, the definitions and the engine that it was found with.
+// What cannot be proved to be the same bytes is not remembered: here a lost verdict costs a scan, and a wrong one lets a file through.
 package verdicts
 
 import (

@@ -31,12 +31,10 @@ func definitionsOf(r host.Root) installer.Definitions {
 	if err != nil {
 		log = nil // where nobody may write it, the trial says what it has to say all the same
 	}
-	options := trial.As(sandbox.Options{
-		Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1, Log: log,
-	}, host.Connectors[0].ScanAccount)
+	options := sandbox.Options{Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1, Log: log}
 	return definitionStore{definitions.Open(definitions.Config{
 		Dir: definitions.Dir, BuiltIn: definitions.BuiltInDir, Program: "amp-remediate",
-		Prove: trial.Prove(options), Unsigned: p.Scan.Unsigned, FIPS: definitions.FIPS("/"),
+		Prove: trial.ProveAs(options, host.Connectors[0].ScanAccount), Unsigned: p.Scan.Unsigned, FIPS: definitions.FIPS("/"),
 	})}
 }
 

@@ -90,7 +90,7 @@ func (c *command) root(began *bool) *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
-	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.definitions(), c.versionCommand())
+	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.definitions(), c.quarantine(), c.versionCommand())
 	offer(root)
 	return root
 }

@@ -25,6 +25,9 @@ Fill ` + definitions.Dir + `/incoming with freshclam or cvdupdate and the daemon
 with import. What is taken in is checked, tried in a separate process, and goes live only then; a file that fails is set aside with the
 reason, and its last good version stays.`
 
+// tryingThem is shown for the minute that the engine may take to load a set of official size.
+var tryingThem = fault.Text{EN: "the definitions are checked and tried", JA: "定義を検査し、試しに読み込んでいます"}
+
 // engine is how definitions are tried, and what they are judged by.
 type engine struct {
 	prove definitions.Prove // nil: this program cannot try any
@@ -76,9 +79,9 @@ func (c *command) prove(ctx context.Context, dir string) (scan.Report, error) {
 	if err == nil {
 		defer log.Close()
 	}
-	return trial.Prove(trial.As(sandbox.Options{
+	return trial.ProveAs(sandbox.Options{
 		Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1, Log: log,
-	}, host.Connectors[0].ScanAccount))(ctx, dir)
+	}, host.Connectors[0].ScanAccount)(ctx, dir)
 }
 
 func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -112,7 +115,9 @@ func (c *command) verifyDefinitions(ctx context.Context, dir string) error {
 		}
 		dir = live.Dir
 	}
+	done := c.working(tryingThem)
 	checks, report, err := s.Verify(ctx, dir)
+	done()
 	if err != nil && checks == nil {
 		return badInput(err)
 	}
@@ -160,7 +165,9 @@ func (c *command) changeDefinitions(ctx context.Context, change func(*definition
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("to change the definitions: %w", fs.ErrPermission)
 	}
+	done := c.working(tryingThem)
 	out, err := change(c.definitionStore())
+	done()
 	if out.Result != "" {
 		if werr := c.writeOutcome(out); werr != nil {
 			err = errors.Join(err, werr)

@@ -142,8 +142,13 @@ func found(e *monitor.Event) string {
 	if e.Found.Cause != 0 {
 		why = "after " + e.Found.Cause.String()
 	}
-	if e.Found.Quarantined != "" {
+	switch {
+	case e.Found.Quarantined != "" && e.Found.OtherNames > 0:
+		then = fmt.Sprintf("in quarantine as %s; %d other names of it are still there", word(e.Found.Quarantined), e.Found.OtherNames)
+	case e.Found.Quarantined != "":
 		then = "in quarantine as " + word(e.Found.Quarantined)
+	case e.Found.LeftAlone != "":
+		then = "could not be quarantined: " + oneLine(e.Found.LeftAlone)
 	}
 	return fmt.Sprintf("%s in %s, scanned %s; %s", word(e.Name), path(&e.File), why, then)
 }

@@ -48,6 +48,8 @@ func TestEventLines(t *testing.T) {
 		{monitor.Event{Kind: monitor.Credentials, OldUID: 1000, OldEUID: 1000}, &process, `credentials` + who + `/usr/lib/cc1: uid 1000 (effective 0), before 1000`},
 		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{Cause: monitor.FileWrite}}, &process, `detection` + who + `/usr/lib/cc1: Eicar in "/tmp/a b", scanned after write; left alone`},
 		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{Quarantined: "7"}}, &process, `detection` + who + `/usr/lib/cc1: Eicar in "/tmp/a b", scanned on demand; in quarantine as 7`},
+		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{Quarantined: "7", OtherNames: 2}}, &process, `detection` + who + `/usr/lib/cc1: Eicar in "/tmp/a b", scanned on demand; in quarantine as 7; 2 other names of it are still there`},
+		{monitor.Event{Kind: monitor.Detection, Name: "Eicar", File: file, Found: monitor.Found{LeftAlone: "it is\x1b immutable"}}, &process, `detection` + who + "/usr/lib/cc1: Eicar in \"/tmp/a b\", scanned on demand; could not be quarantined: it is\uFFFD immutable"},
 	} {
 		seen |= monitor.KindsOf(c.event.Kind)
 		e := c.event

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,13 @@ func (c *command) loadPolicy() (policy.Policy, error) {
 	return p, err
 }
 
+// quarantineWords say which files are taken into the quarantine.
+var quarantineWords = map[policy.Quarantine]fault.Text{
+	policy.QuarantineOff:     {EN: "off", JA: "無効"},
+	policy.QuarantineUnowned: {EN: "files that no package has brought", JA: "パッケージに属さないファイル"},
+	policy.QuarantineAll:     {EN: "all files, those of packages too", JA: "すべてのファイル(パッケージのファイルを含む)"},
+}
+
 func (c *command) showPolicy() error {
 	p, err := c.loadPolicy()
 	if err != nil {
@@ -52,10 +60,11 @@ func (c *command) showPolicy() error {
 		exclusions := p.Exclusions.All()
 		return c.json(map[string]any{
 			"file":    policy.Path,
-			"monitor": map[string]bool{"files": p.MonitorFiles, "network": p.MonitorNetwork},
+			"monitor": map[string]any{"files": p.MonitorFiles, "network": p.MonitorNetwork, "source": p.Source},
 			"limits":  map[string]int{"event_log_mib": p.Limits.EventLogMiB},
 			"scan": map[string]any{
 				"enabled": p.Scan.Enabled, "memory_mib": p.Scan.MemoryMiB, "file_mib": p.Scan.FileMiB, "workers": p.Scan.Workers, "unsigned": p.Scan.Unsigned,
+				"quarantine": p.Scan.Quarantine, "schedules": schedulesJSON(p.Schedules),
 			},
 			"exclusions": exclusions,
 		})
@@ -64,9 +73,14 @@ func (c *command) showPolicy() error {
 	lines := []fault.Text{
 		fault.Text{EN: "File monitoring:     %s", JA: "ファイル監視: %s"}.With(onOff[p.MonitorFiles].In(c.language)),
 		fault.Text{EN: "Network monitoring:  %s", JA: "ネットワーク監視: %s"}.With(onOff[p.MonitorNetwork].In(c.language)),
+		fault.Text{EN: "Event source:        %s", JA: "イベントソース: %s"}.With(sourceWords[p.Source].In(c.language)),
 		fault.Text{EN: "Scanning:            %s, with %s MiB at most", JA: "スキャン: %s (最大 %s MiB)"}.With(onOff[p.Scan.Enabled].In(c.language), fmt.Sprint(p.Scan.MemoryMiB)),
+		fault.Text{EN: "Quarantine:          %s", JA: "隔離: %s"}.With(quarantineWords[p.Scan.Quarantine].In(c.language)),
 		fault.Text{EN: "Event log:           %s MiB at most", JA: "イベントログ: 最大 %s MiB"}.With(fmt.Sprint(p.Limits.EventLogMiB)),
 		fault.Text{EN: "Exclusions:          %s (see ampcli exclusions list)", JA: "除外: %s 件(ampcli exclusions list を参照)"}.With(fmt.Sprint(len(p.Exclusions.All()))),
+	}
+	for _, s := range p.Schedules {
+		lines = append(lines, scheduleText(s))
 	}
 	for _, line := range lines {
 		if err := c.say(line); err != nil {
@@ -74,6 +88,38 @@ func (c *command) showPolicy() error {
 		}
 	}
 	return nil
+}
+
+var sourceWords = map[policy.Source]fault.Text{
+	policy.SourceAuto:    {EN: "the best that the kernel allows", JA: "カーネルが許す最良のもの"},
+	policy.SourceModules: {EN: "kernel modules", JA: "カーネルモジュール"},
+}
+
+// scheduleText is a schedule on a line.
+func scheduleText(s policy.Schedule) fault.Text {
+	paths := make([]string, len(s.Paths))
+	for i, p := range s.Paths {
+		paths[i] = word(p)
+	}
+	missed := fault.Text{EN: "left out if missed", JA: "実行漏れは省略"}
+	if s.RunMissed {
+		missed = fault.Text{EN: "made up for if missed", JA: "実行漏れは後で実行"}
+	}
+	return fault.Text{
+		EN: fmt.Sprintf("Schedule %s:  %s, up to %d minutes later, %s: %s", s.Name, s.On, int(s.Delay.Minutes()), missed.EN, strings.Join(paths, " ")),
+		JA: fmt.Sprintf("スケジュール %s: %s (遅延 最大 %d 分、%s): %s", s.Name, s.On, int(s.Delay.Minutes()), missed.JA, strings.Join(paths, " ")),
+	}
+}
+
+// schedulesJSON are schedules as the policy file has them.
+func schedulesJSON(schedules []policy.Schedule) []map[string]any {
+	all := make([]map[string]any, len(schedules))
+	for i, s := range schedules {
+		all[i] = map[string]any{
+			"name": s.Name, "on": s.On.String(), "delay_minutes": int(s.Delay.Minutes()), "run_missed": s.RunMissed, "cross_file_systems": s.CrossFileSystems, "paths": s.Paths,
+		}
+	}
+	return all
 }
 
 func (c *command) checkPolicy(file string) error {

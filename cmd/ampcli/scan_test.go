@@ -14,8 +14,14 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
-// scans answers on the socket with runs, one after another, the last again and again.
+// scans answers on the socket with runs, one after another, the last again and again. It returns how often it was asked to stop.
 func (c *command) scans(t *testing.T, runs ...control.ScanRun) *atomic.Int32 {
+	t.Helper()
+	return c.scansUntil(t, func() {}, runs...)
+}
+
+// scansUntil is scans, and calls enough when it has answered with the last of runs twice.
+func (c *command) scansUntil(t *testing.T, enough func(), runs ...control.ScanRun) *atomic.Int32 {
 	t.Helper()
 	l, err := control.Listen(c.socket)
 	if err != nil {
@@ -28,7 +34,9 @@ func (c *command) scans(t *testing.T, runs ...control.ScanRun) *atomic.Int32 {
 			stopped.Add(1)
 		}
 		run := runs[min(n, len(runs)-1)]
-		n++
+		if n++; n > len(runs) {
+			enough()
+		}
 		return control.Answer{Scan: &run}
 	}}
 	go func() { done <- server.Serve(ctx, l) }()
@@ -50,6 +58,8 @@ func TestScan(t *testing.T) {
 		{"clean", []control.ScanRun{{ID: 1}, {ID: 1, Done: true, Files: 3, Folders: 1, Bytes: 3 << 19, Took: time.Second}}, 0, []string{"Scanned 3 files in 1 folders (1.5 MiB", "0 found"}},
 		{"found", []control.ScanRun{{ID: 1}, {ID: 1, Findings: []control.ScanFinding{found}}, {ID: 1, Done: true, Files: 3, Found: 1}}, 1, []string{`"/tmp/a b": Eicar FOUND` + "\n", "1 found"}},
 		{"found at the end", []control.ScanRun{{ID: 1, Done: true, Found: 1, Findings: []control.ScanFinding{found}}, {ID: 1, Done: true, Found: 1}}, 1, []string{"Eicar FOUND"}},
+		{"taken away", []control.ScanRun{{ID: 1, Findings: []control.ScanFinding{{Path: "/x", Name: "Eicar", Quarantined: "7"}, {Path: "/y", Name: "Eicar", LeftAlone: "why"}}}, {ID: 1, Done: true, Found: 2, Quarantined: 1}},
+			1, []string{"/x: Eicar FOUND, in quarantine as 7\n", "/y: Eicar FOUND, could not be quarantined: why\n", "2 found (1 of them quarantined)"}},
 		{"not all", []control.ScanRun{{ID: 1, Done: true, Failures: 1, Findings: []control.ScanFinding{{Path: "/x", Error: "denied"}}}, {ID: 1, Done: true, Failures: 1}}, 2, []string{"/x: denied ERROR\n"}},
 		{"ended", []control.ScanRun{{ID: 1, Done: true, Error: "the service failed"}}, 2, []string{"The scan ended before its end: the service failed"}},
 	} {
@@ -74,9 +84,8 @@ func TestScan(t *testing.T) {
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		c := place(t)
-		stopped := c.scans(t, control.ScanRun{ID: 1})
-		ctx, cancel := context.WithTimeout(t.Context(), 2*scanPeriod)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := c.scansUntil(t, cancel, control.ScanRun{ID: 1})
 		fresh := command{socket: c.socket, getenv: c.getenv, out: new(strings.Builder)}
 		if err := fresh.execute(ctx, []string{"scan", t.TempDir()}); exitCode(err) != 2 || stopped.Load() != 1 {
 			t.Errorf("%v, asked to stop %d times; expected exit code 2, and once", err, stopped.Load())

@@ -16,21 +16,24 @@ import (
 type capability struct {
 	name   string
 	number uintptr
+	atHand bool // in effect only where it is put into effect; see the connector's quarantine
 }
 
 // capabilities are those that the daemon keeps; the unit, which says what each is for, gives the same (CapabilityBoundingSet=).
 var capabilities = []capability{
-	{"CAP_BPF", unix.CAP_BPF},
-	{"CAP_PERFMON", unix.CAP_PERFMON},
-	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},
-	{"CAP_SYS_RESOURCE", unix.CAP_SYS_RESOURCE},
-	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH},
-	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE},
-	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
-	{"CAP_SETUID", unix.CAP_SETUID},
-	{"CAP_SETGID", unix.CAP_SETGID},
-	{"CAP_SETPCAP", unix.CAP_SETPCAP},
-	{"CAP_KILL", unix.CAP_KILL},
+	{"CAP_BPF", unix.CAP_BPF, false},
+	{"CAP_PERFMON", unix.CAP_PERFMON, false},
+	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN, false},
+	{"CAP_SYS_RESOURCE", unix.CAP_SYS_RESOURCE, false},
+	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, false},
+	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, false},
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, false},
+	{"CAP_SETUID", unix.CAP_SETUID, false},
+	{"CAP_SETGID", unix.CAP_SETGID, false},
+	{"CAP_SETPCAP", unix.CAP_SETPCAP, false},
+	{"CAP_KILL", unix.CAP_KILL, false},
+	{"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE, true},
+	{"CAP_FOWNER", unix.CAP_FOWNER, true},
 }
 
 // confine gives up, for all threads and for good, what the daemon does not need: capabilities, also as a bound for programs that it
@@ -41,16 +44,19 @@ func confine() error {
 	if err != nil {
 		return err
 	}
-	var keep uint64
+	var keep, effective uint64
 	for _, c := range capabilities {
 		keep |= 1 << c.number
+		if !c.atHand {
+			effective |= 1 << c.number
+		}
 	}
 	for c := uintptr(0); c <= last; c++ {
 		if keep&(1<<c) == 0 {
 			err = errors.Join(err, dropFromBound(c))
 		}
 	}
-	if err := errors.Join(err, keepOnly(keep)); err != nil {
+	if err := errors.Join(err, keepOnly(keep, effective)); err != nil {
 		return err
 	}
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
@@ -84,17 +90,16 @@ func dropFromBound(c uintptr) error {
 	return nil
 }
 
-// keepOnly keeps of the capabilities that there are those of a mask, and lets programs that are executed inherit none.
-func keepOnly(mask uint64) error {
+// keepOnly keeps of the capabilities that there are those of a mask, of which some are in effect, and lets programs that are executed inherit none.
+func keepOnly(mask, effective uint64) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
 	if err := unix.Capget(&header, &sets[0]); err != nil {
 		return fmt.Errorf("capget: %w", err)
 	}
 	for i := range sets {
-		part := uint32(mask >> (32 * i))
-		sets[i].Permitted &= part
-		sets[i].Effective = sets[i].Permitted
+		sets[i].Permitted &= uint32(mask >> (32 * i))
+		sets[i].Effective = sets[i].Permitted & uint32(effective>>(32*i))
 		sets[i].Inheritable = 0
 	}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets[0])), 0)

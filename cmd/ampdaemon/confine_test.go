@@ -58,7 +58,7 @@ func confinedProgram() error {
 		}
 		fmt.Printf("%s\n", b)
 	}
-	out, err := exec.Command("cat", "/proc/self/status").Output()
+	out, err := exec.Command("cat", "/proc/self/status").CombinedOutput()
 	fmt.Printf("%s\n", out)
 	return err
 }
@@ -82,9 +82,19 @@ func TestConfine(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	var allowed uint64
+	var allowed, atHand uint64
 	for _, c := range capabilities {
 		allowed |= 1 << c.number
+		if c.atHand {
+			atHand |= 1 << c.number
+		}
+	}
+	own, _, _ := strings.Cut(string(out), "Name:\tcat") // a program that it executes has them in effect, as all of root's do
+	for _, f := range rights.FindAllStringSubmatch(own, -1) {
+		var caps uint64
+		if _, err := fmt.Sscanf(f[2], "%x", &caps); f[1] == "CapEff" && (err != nil || caps&atHand != 0) {
+			t.Errorf("CapEff is %s, expected nothing of %x", f[2], atHand)
+		}
 	}
 	found := rights.FindAllStringSubmatch(string(out), -1)
 	if len(found) < 3*6 { // more than one thread, and the program
@@ -135,5 +145,22 @@ func TestUnitGivesTheSame(t *testing.T) {
 	slices.Sort(kept)
 	if !slices.Equal(given, kept) {
 		t.Errorf("the unit gives %v, the daemon keeps %v", given, kept)
+	}
+}
+
+// The devices of a unit hold for all of its commands, also for those that are otherwise free: what loads the modules reads why the kernel refuses one.
+func TestUnitDevices(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/files/cisco-amp.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var allowed []string
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "DeviceAllow="); ok {
+			allowed = append(allowed, v)
+		}
+	}
+	if want := []string{"char-misc r", "/dev/kmsg r"}; !slices.Equal(allowed, want) {
+		t.Errorf("the unit allows %q, expected %q", allowed, want)
 	}
 }

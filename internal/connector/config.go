@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/degraded"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -40,10 +42,13 @@ type Config struct {
 	Reload       <-chan struct{} // asks for a reload, as SIGHUP does
 	Reopen       func() error    // opens the daemon's own log anew, when a reload is asked for; may be nil
 
-	Gather  func(context.Context) *health.Facts
-	Check   func(*health.Facts) []fault.Finding
-	Choose  func(*health.Facts) monitor.Choice
-	Open    func(context.Context, monitor.SourceName, monitor.Settings) (monitor.Source, error)
+	Gather func(context.Context) *health.Facts
+	Check  func(*health.Facts) []fault.Finding
+	Choose func(*health.Facts) monitor.Choice
+	Open   func(context.Context, monitor.SourceName, monitor.Settings, bpf.Types) (monitor.Source, error) // the types are those of a source that needs some
+	// ReadLayouts reads the layouts that the facts name, or makes them, which takes seconds. It is called beside the loop.
+	ReadLayouts func(context.Context, *health.Facts) (bpf.Types, layout.Found, error)
+
 	OpenLog func(path string, cap int64) (EventLog, error)
 	// OpenScanner makes what scans files. It begins with the first settings that it is given.
 	OpenScanner func(ScanSurroundings) Scanner
@@ -86,6 +91,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Open == nil {
 		c.Open = openSource
+	}
+	if c.ReadLayouts == nil {
+		c.ReadLayouts = readKernelLayouts
 	}
 	if c.OpenLog == nil {
 		c.OpenLog = func(path string, cap int64) (EventLog, error) { return monitor.OpenLog(path, cap) }
@@ -135,12 +143,17 @@ func (c Config) withDefaultSurroundings() Config {
 }
 
 // openSource opens a source by name.
-func openSource(ctx context.Context, name monitor.SourceName, settings monitor.Settings) (monitor.Source, error) {
+func openSource(ctx context.Context, name monitor.SourceName, settings monitor.Settings, types bpf.Types) (monitor.Source, error) {
 	switch name {
 	case monitor.Degraded:
 		return degraded.Open(ctx, settings)
 	case monitor.EBPFKernelBTF:
 		return bpf.Open(ctx, settings)
+	case monitor.EBPFExternalBTF, monitor.EBPFHeaders:
+		types.Name = name
+		return bpf.OpenWith(ctx, settings, types)
+	case monitor.Modules:
+		return kmod.Open(ctx, settings, func(handle func(*monitor.Event)) kmod.Decoder { return bpf.NewRecords(handle) })
 	}
 	return nil, fmt.Errorf("event source %q: %w", name, errors.ErrUnsupported)
 }

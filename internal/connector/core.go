@@ -47,20 +47,25 @@ type core struct {
 
 	detectionLogErr error
 
-	choice    monitor.Choice
-	feed      *feed
-	openErr   error
-	settings  monitor.Settings // that the feed works by
-	setErr    error            // why it does not work by those that are wanted
-	overload  *monitor.Overload
-	canary    *control.Canary
-	seen      monitor.Kinds // of the last canary
-	missing   monitor.Kinds // that it did and that did not come
-	reopened  bool          // since the last canary that was sent by the clock
-	canaries  chan canaryResult
+	choice   monitor.Choice
+	layouts  layouts
+	feed     *feed
+	openErr  error
+	settings monitor.Settings // that the feed works by
+	setErr   error            // why it does not work by those that are wanted
+	overload *monitor.Overload
+	canary   *control.Canary
+	seen     monitor.Kinds // of the last canary
+	missing  monitor.Kinds // that it did and that did not come
+	reopened bool          // since the last canary that was sent by the clock
+	canaries chan canaryResult
+
+	layoutsRead chan readLayouts
+
 	past      monitor.Counts // of the feeds that were closed
 	following func([]string)
-	sending   sync.WaitGroup // canaries
+	scanUser  scanUser
+	sending   sync.WaitGroup // canaries, and what else goes on beside the loop
 	inFlight  bool           // one of the open feed
 	waiting   []request      // whose answer waits for it
 
@@ -90,7 +95,7 @@ type request struct {
 func newCore(config Config) *core {
 	c := &core{
 		Config: config, started: config.Now().UTC(), sink: &sink{}, detections: &sink{}, top: newTop(), overload: monitor.NewOverload(monitor.DefaultOverloadLimits),
-		canaries: make(chan canaryResult), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
+		canaries: make(chan canaryResult), layoutsRead: make(chan readLayouts), requests: make(chan request), changes: make(chan string, 16), follows: make(chan func([]string), 1),
 	}
 	c.scanner = c.OpenScanner(ScanSurroundings{Found: c.detected, Changed: func() { c.note("scan service") }})
 	c.published.Store(&control.Status{
@@ -147,6 +152,8 @@ func (c *core) step(ctx context.Context) {
 		c.startCanary()
 	case r := <-c.canaries:
 		c.canaryDone(ctx, r)
+	case r := <-c.layoutsRead:
+		c.haveLayouts(ctx, r)
 	case err := <-c.feedEnded():
 		c.feedFailed(ctx, err)
 	case follow := <-c.follows:
@@ -198,7 +205,7 @@ func (c *core) changed(what string) {
 
 // evaluate reads the facts, makes the source fit, judges, and records the findings.
 func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Finding) ([]fault.Change, error)) {
-	c.dirtySince, c.settled, c.due = time.Time{}, nil, nil
+	c.dirtySince, c.settled = time.Time{}, nil
 	gathering, cancel := context.WithTimeout(ctx, gatherPatience)
 	defer cancel()
 	facts := c.Gather(gathering)
@@ -208,22 +215,31 @@ func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Find
 	c.force.settle(facts)
 	c.facts = facts
 	c.openLog()
-	c.scanner.Apply(scanSettings(c.facts))
+	c.scanner.Apply(c.scanUser.keep(scanSettings(c.facts), c.facts.Host.Account))
 	c.chooseSource(ctx) // first: how that went is judged too
-	facts.Monitoring = host.Read(c.monitoring(), "the daemon itself")
-	facts.Scanning = host.Read(c.scanner.State(), "the daemon itself")
+	c.judge(record)
+}
+
+// judge judges the facts that were read last together with what the daemon knows by itself, and records the findings.
+func (c *core) judge(record func(time.Time, []fault.Finding) ([]fault.Change, error)) {
+	c.facts.Monitoring = host.Read(c.monitoring(), "the daemon itself")
+	c.facts.Scanning = host.Read(c.scanner.State(), "the daemon itself")
 	c.evaluated = c.Now().UTC()
 	changes, err := record(c.evaluated, c.Check(c.facts))
 	c.tell(changes, err)
+	c.due = nil
 	if at, ok := c.ledger.Due(); ok {
 		c.due = c.After(max(0, at.Sub(c.evaluated)))
 	}
 	c.follow()
 	c.publish()
-	if !c.inFlight {
+	if !c.busy() {
 		c.answer()
 	}
 }
+
+// busy reports whether it is not known yet how well the chosen source works: a canary is under way, or what the source needs.
+func (c *core) busy() bool { return c.inFlight || c.layouts.pending }
 
 // tell logs what an evaluation changed.
 func (c *core) tell(changes []fault.Change, err error) {
@@ -267,11 +283,12 @@ func (c *core) reload(ctx context.Context) {
 func (c *core) serve(ctx context.Context, r request) {
 	switch r.verb {
 	case control.Reload:
+		c.layouts.err = nil // whoever asks has done something about it
 		c.reload(ctx)
 	default:
 		c.evaluate(ctx, c.ledger.Settle)
 	}
-	if c.inFlight {
+	if c.busy() {
 		c.waiting = append(c.waiting, r) // whoever asks wants to know whether the source works
 		return
 	}

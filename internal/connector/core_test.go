@@ -129,9 +129,13 @@ func TestAskedForEvaluationClearsAtOnce(t *testing.T) {
 	w := &world{monitored: true, denied: true}
 	inWorld(t, w, func(t *testing.T, c *core) {
 		w.set(func(w *world) { w.denied = false })
+		before := w.evaluated()
 		a := c.handle(t.Context(), control.Request{Verb: control.Evaluate})
-		if a.Code != "" || len(a.Status.Raised()) != 0 || a.Status.Source.Name != "ebpf" {
-			t.Errorf("%+v; expected no fault and the source open", a)
+		if a.Code != "" || len(a.Status.Raised()) != 0 || a.Status.Source.Name != "ebpf" || !a.Status.Canary.OK {
+			t.Errorf("%+v; expected no fault, and the source open and proved", a)
+		}
+		if n := w.evaluated() - before; n != 1 {
+			t.Errorf("the host was read %d times; expected once, since a canary says nothing of it", n)
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
@@ -81,7 +82,7 @@ func likeTheDaemon(b *testing.B) {
 // openBenchSource skips where the kernel does not let us.
 func openBenchSource(b *testing.B, kinds monitor.Kinds) monitor.Source {
 	b.Helper()
-	source, err := openSource(b.Context(), monitor.EBPFKernelBTF, monitor.Settings{Kinds: kinds})
+	source, err := openSource(b.Context(), monitor.EBPFKernelBTF, monitor.Settings{Kinds: kinds}, bpf.Types{})
 	if errors.Is(err, fs.ErrPermission) {
 		b.Skipf("needs a kernel that lets eBPF programs load: %v", err)
 	}

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,6 +20,8 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/internal/scan/quarantine"
+	"github.com/ampconnector/amp/internal/scan/queue"
 )
 
 // scanTestUser is a user that need not exist, with no other processes.
@@ -27,7 +30,7 @@ const scanTestUser = 59_917
 // scanning is a scanner with the real daemon's sandbox, the real service and the host's libclamav.
 type scanning struct {
 	*scanner
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	places scanPlaces
 
@@ -35,7 +38,7 @@ type scanning struct {
 	found []monitor.Event
 }
 
-func newScanning(t *testing.T) *scanning {
+func newScanning(t testing.TB) *scanning {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the service becomes another user")
@@ -51,11 +54,16 @@ func newScanning(t *testing.T) *scanning {
 	s := &scanning{t: t, dir: dir}
 	s.places = scanPlaces{
 		executable: filepath.Join(dir, "ampdaemon"), service: filepath.Join(dir, "ampscansvc"), log: filepath.Join(dir, "ampscansvc.log"),
-		definitions: filepath.Join(dir, "definitions"), builtIn: filepath.Join(dir, "share"), verdicts: filepath.Join(dir, "verdicts.db"),
+		definitions: filepath.Join(dir, "definitions"), builtIn: filepath.Join(dir, "share"), verdicts: filepath.Join(dir, "verdicts.db"), schedules: filepath.Join(dir, "schedules.json"),
+		quarantine: quarantine.Store{Dir: filepath.Join(dir, "quarantine")}, owner: ownedBy("", nil),
 	}
 	s.build("ampdaemon", "./../../cmd/ampdaemon")
 	s.build("ampscansvc", "./../../cmd/ampscansvc")
 	if err := os.CopyFS(s.places.builtIn, definitions.BuiltIn()); err != nil {
+		t.Fatal(err)
+	}
+	record := fmt.Sprintf(`{"version":1,"schedules":{"nightly":{"on":"daily 00:00","through":%q}}}`, time.Now().Add(-72*time.Hour).Format(time.RFC3339))
+	if err := os.WriteFile(s.places.schedules, []byte(record), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.scanner = openScanner(s.places, slog.New(slog.NewTextHandler(t.Output(), nil)), ScanSurroundings{Changed: func() {}, Found: func(e *monitor.Event) {
@@ -84,7 +92,8 @@ func (s *scanning) build(name, pkg string, args ...string) {
 }
 
 func scanOn() ScanSettings {
-	return ScanSettings{Scan: policy.Default().Scan, UID: scanTestUser, GID: scanTestUser}
+	// Without a policy nothing is forgotten that another one had asked for.
+	return ScanSettings{Scan: policy.Default().Scan, NoPolicy: true, UID: scanTestUser, GID: scanTestUser}
 }
 
 // until waits for a state.
@@ -154,6 +163,8 @@ func TestScannerFinds(t *testing.T) {
 	s.write("clean", []byte("nothing"))
 	within(t, "two scans", func() bool { return s.State().Scanned >= 2 })
 	s.testOnDemand(path)
+	s.testScheduled(path)
+	s.testQuarantine(st.PID)
 	s.testUsers()
 	s.testKilled(st.PID)
 	off := scanOn()
@@ -181,6 +192,66 @@ func (s *scanning) testOnDemand(bad string) {
 	if _, err := s.Follow(control.ScanRequest{ID: run.ID}); err == nil {
 		t.Error("a scan that is over is still there")
 	}
+}
+
+// testQuarantine takes files away, without another service, and gives one back.
+func (s *scanning) testQuarantine(pid int) {
+	t := s.t
+	on := scanOn()
+	on.Quarantine = policy.QuarantineUnowned
+	s.Apply(on)
+	path := s.write("taken", definitions.Sample())
+	within(t, "the detection", func() bool { _, ok := s.detected(path); return ok })
+	e, _ := s.detected(path)
+	if _, err := os.Lstat(path); err == nil || e.Found.Quarantined == "" || e.Found.LeftAlone != "" {
+		t.Errorf("%v, %+v", err, e.Found)
+	}
+	if _, err := s.places.quarantine.Restore(t.Context(), e.Found.Quarantined, quarantine.RestoreOptions{}); err != nil {
+		t.Error(err)
+	}
+	for want, bad := range []string{path, filepath.Join(s.dir, "sample")} { // the sample has the content that was given back
+		run, err := s.Scan(control.ScanRequest{Paths: []string{bad}})
+		within(t, "the end of the scan", func() bool {
+			if err == nil && !run.Done {
+				run, err = s.Follow(control.ScanRequest{ID: run.ID})
+			}
+			return err != nil || run.Done
+		})
+		if want == 0 && (err != nil || run.Found != 1 || run.Quarantined != 0 || len(run.Findings) != 1 || !strings.Contains(run.Findings[0].LeftAlone, e.Found.Quarantined)) {
+			t.Errorf("given back: %+v, %v", run, err)
+		}
+		if want == 0 {
+			if err := s.places.quarantine.Delete(t.Context(), e.Found.Quarantined); err != nil {
+				t.Error(err)
+			}
+		} else if err != nil || run.Quarantined != 1 || len(run.Findings) != 1 || run.Findings[0].Quarantined == "" {
+			t.Errorf("on demand: %+v, %v", run, err)
+		}
+	}
+	if st := s.State(); st.PID != pid {
+		t.Errorf("the service is another one: %+v", st)
+	}
+	s.Apply(scanOn())
+}
+
+// testScheduled makes up for a scan that the daemon before, whose record is there, did not live to make.
+func (s *scanning) testScheduled(bad string) {
+	s.mu.Lock()
+	s.found = nil
+	s.mu.Unlock()
+	settings := scanOn()
+	settings.Schedules = []policy.Schedule{{Name: "nightly", On: policy.When{Days: policy.Daily}, RunMissed: true, Paths: []string{bad, filepath.Join(s.dir, "none")}}}
+	s.Apply(settings)
+	st := s.until("the end of the scheduled scan", func(st control.Scan) bool {
+		return len(st.Schedules) == 1 && st.Schedules[0].Last != nil && !st.Schedules[0].Last.Ended.IsZero()
+	})
+	if l := st.Schedules[0].Last; l.Files != 1 || l.Found != 1 || l.Failures != 1 || l.Error != "" {
+		s.t.Errorf("%+v, expected 1 file, 1 found, 1 not there", l)
+	}
+	if e, ok := s.detected(bad); !ok || e.Process.Comm != "ampdaemon" {
+		s.t.Errorf("%+v, expected a detection that nobody's deed led to", e)
+	}
+	s.Apply(scanOn())
 }
 
 // testUsers takes the scan user away and gives it back.
@@ -300,7 +371,7 @@ func TestScanRuns(t *testing.T) {
 		t.Errorf("%v, %d scans that nobody asked for were ended, expected %d", err, stopped, maxScanRuns)
 	}
 	for i := range control.MaxScanFindings + 1 {
-		r.note("/"+strconv.Itoa(i), "x", nil)
+		r.note("/"+strconv.Itoa(i), "x", queue.Done{}, nil)
 	}
 	if a := r.answer(0); len(a.Findings) != control.MaxScanFindings {
 		t.Errorf("%d findings in an answer", len(a.Findings))

@@ -176,11 +176,11 @@ func chooseBPF(f *health.Facts) monitor.Choice {
 	return monitor.Choose(monitor.Inputs{Wanted: p.MonitorFiles || p.MonitorNetwork, BPF: works, BTF: works})
 }
 
-func (l *live) open(ctx context.Context, name monitor.SourceName, s monitor.Settings) (monitor.Source, error) {
+func (l *live) open(ctx context.Context, name monitor.SourceName, s monitor.Settings, types bpf.Types) (monitor.Source, error) {
 	if name != monitor.EBPFKernelBTF {
 		return nil, errNoFallback // it would hide what became of the programs
 	}
-	source, err := openSource(ctx, name, s)
+	source, err := openSource(ctx, name, s, types)
 	if err != nil {
 		return nil, err
 	}

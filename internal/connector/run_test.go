@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/monitor/actions"
 )
 
 // TestMain lets the test binary be the canary's program.
 func TestMain(m *testing.M) {
+	actions.Asked()
 	if len(os.Args) > 1 && os.Args[1] == "canary" {
 		if ActAsCanary(os.Args[2:], os.Stdin, os.Stdout) != nil {
 			os.Exit(1)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 )
@@ -19,6 +21,9 @@ type Scanner interface {
 	// Event is called for each event, from the goroutine of the source. The scanner keeps nothing of it but what it copies.
 	Event(*monitor.Event)
 	State() control.Scan
+	// Hold lets no scan begin until Resume is called, or so much time has passed.
+	Hold(time.Duration)
+	Resume()
 	// Settle waits, within bounds, while a service runs as another user than the last settings ask for. It reports whether there was
 	// anything to wait for.
 	Settle(context.Context) bool
@@ -34,7 +39,9 @@ type Scanner interface {
 // ScanSettings are what the facts ask of the scanner.
 type ScanSettings struct {
 	policy.Scan
-	Excluded []string // path prefixes
+	Schedules []policy.Schedule
+	NoPolicy  bool     // none could be read yet, and these are defaults
+	Excluded  []string // path prefixes
 	// UID and GID are the scan account's. Where it cannot be used, AsRoot is why, and the service runs as root, without its rights.
 	UID, GID uint32
 	AsRoot   string
@@ -48,7 +55,8 @@ type ScanSurroundings struct {
 
 // scanSettings reads them from the facts.
 func scanSettings(f *health.Facts) ScanSettings {
-	s := ScanSettings{Scan: policyOf(f).Scan, Excluded: policyOf(f).Exclusions.Plus(f.Exclusions.Value).Paths}
+	p := policyOf(f)
+	s := ScanSettings{Scan: p.Scan, Schedules: p.Schedules, NoPolicy: !f.Policy.Known(), Excluded: p.Exclusions.Plus(f.Exclusions.Value).Paths}
 	user, group := f.Host.Account.User, f.Host.Account.Group
 	switch {
 	case !user.Known():
@@ -65,6 +73,21 @@ func scanSettings(f *health.Facts) ScanSettings {
 		s.AsRoot = fmt.Sprintf("group %s has gid 0", f.Connector.ScanAccount)
 	default:
 		s.UID, s.GID = user.Value.UID, group.Value.GID
+	}
+	return s
+}
+
+// scanUser is the ids that scanning ran with last.
+type scanUser struct{ uid, gid uint32 }
+
+// keep goes on with the ids that were known last while nobody can tell them: a directory service that is down is no reason to scan as root.
+func (u *scanUser) keep(s ScanSettings, a host.AccountFacts) ScanSettings {
+	unknown := !a.User.Known() || a.User.Value != nil && a.User.Value.UID != 0 && !a.Group.Known()
+	switch {
+	case s.AsRoot == "":
+		u.uid, u.gid = s.UID, s.GID
+	case unknown && u.uid != 0:
+		s.UID, s.GID, s.AsRoot = u.uid, u.gid, ""
 	}
 	return s
 }

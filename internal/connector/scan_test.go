@@ -25,6 +25,8 @@ type recordedScanner struct {
 	events   int
 	state    control.Scan
 	restarts int
+	held     bool
+	holds    int
 
 	unsettled int
 	err       error
@@ -49,6 +51,9 @@ func (s *recordedScanner) Settle(context.Context) (waited bool) {
 	})
 	return waited
 }
+
+func (s *recordedScanner) Hold(time.Duration) { s.locked(func() { s.held, s.holds = true, s.holds+1 }) }
+func (s *recordedScanner) Resume()            { s.locked(func() { s.held = false }) }
 
 func (s *recordedScanner) Event(*monitor.Event) { s.locked(func() { s.events++ }) }
 func (s *recordedScanner) State() (state control.Scan) {
@@ -98,6 +103,25 @@ func TestScannerIsToldAndAsked(t *testing.T) {
 	})
 	if !w.scanner.closed {
 		t.Error("the scanner was left open")
+	}
+}
+
+// Scans wait for a source that is opened, and for no longer: whether it could be opened or not, and was proved or not.
+func TestScansWaitForTheSource(t *testing.T) {
+	for name, w := range map[string]*world{"opened": {monitored: true}, "refused": {monitored: true, openErr: errors.New("no memory")}} {
+		w.opening = func() {
+			if !w.scanner.held {
+				t.Errorf("%s: scans go on while a source is opened", name)
+			}
+		}
+		inWorld(t, w, func(t *testing.T, _ *core) {
+			pass(time.Second)
+			w.scanner.locked(func() {
+				if w.scanner.held || w.scanner.holds == 0 {
+					t.Errorf("%s: held %v after %d times; expected once or more, and that it is over", name, w.scanner.held, w.scanner.holds)
+				}
+			})
+		})
 	}
 }
 
@@ -170,5 +194,42 @@ func TestScanSettings(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// A directory service that is down takes nobody's ids away; an account that is gone or changed does.
+func TestScanUserIsKeptWhileItIsNotKnown(t *testing.T) {
+	known := func(uid uint32) host.AccountFacts {
+		return host.AccountFacts{User: host.Read(&host.Account{UID: uid, GID: 980}, "p"), Group: host.Read(&host.Group{GID: 980}, "g")}
+	}
+	down := host.ErrNoAnswer
+	userUnknown := host.AccountFacts{User: host.NotKnown[*host.Account]("p", down), Group: known(1).Group}
+	groupUnknown := host.AccountFacts{User: known(990).User, Group: host.NotKnown[*host.Group]("g", down)}
+	rootUnknown := host.AccountFacts{User: known(0).User, Group: groupUnknown.Group}
+	gone := host.AccountFacts{User: host.Read[*host.Account](nil, "p"), Group: known(1).Group}
+	for _, tt := range []struct {
+		name  string
+		facts []host.AccountFacts
+		uid   uint32
+		root  bool
+	}{
+		{"known", []host.AccountFacts{known(990)}, 990, false},
+		{"never known", []host.AccountFacts{userUnknown}, 0, true},
+		{"user not known any more", []host.AccountFacts{known(990), userUnknown, userUnknown}, 990, false},
+		{"group not known any more", []host.AccountFacts{known(990), groupUnknown}, 990, false},
+		{"gone", []host.AccountFacts{known(990), gone}, 0, true},
+		{"root now", []host.AccountFacts{known(990), rootUnknown}, 0, true},
+		{"another one", []host.AccountFacts{known(990), userUnknown, known(991)}, 991, false},
+	} {
+		var u scanUser
+		var s ScanSettings
+		for _, a := range tt.facts {
+			f := &health.Facts{Connector: host.Connectors[0]}
+			f.Host.Account = a
+			s = u.keep(scanSettings(f), a)
+		}
+		if s.UID != tt.uid || (s.AsRoot != "") != tt.root {
+			t.Errorf("%s: %+v", tt.name, s)
+		}
 	}
 }

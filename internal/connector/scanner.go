@@ -15,9 +15,11 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/internal/scan/queue"
+	"github.com/ampconnector/amp/internal/scan/schedule"
 	"github.com/ampconnector/amp/internal/scan/supervise"
 	"github.com/ampconnector/amp/internal/scan/trial"
 	"github.com/ampconnector/amp/internal/scan/verdicts"
@@ -42,6 +44,8 @@ type scanner struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	runs     scanRuns
+	schedule *schedule.Runner
+	groupErr atomic.Pointer[string]      // why the last service is in no control group, though there are some
 	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning
 }
 
@@ -69,7 +73,12 @@ type scanSession struct {
 func openScanner(places scanPlaces, log *slog.Logger, with ScanSurroundings) *scanner {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &scanner{with: with, places: places, log: log, refresh: make(chan struct{}, 1), stop: stop}
+	s.schedule = schedule.New(schedule.Config{Scan: s.scanScheduled, Path: places.schedules, Log: log})
+	if places.groups == nil && places.groupErr != nil {
+		log.Info("the scan service gets no control group of its own; setrlimit(2) and nice(2) bound it", "why", places.groupErr)
+	}
 	s.running.Go(func() { s.run(ctx) })
+	s.running.Go(func() { s.schedule.Run(ctx) })
 	return s
 }
 
@@ -85,6 +94,7 @@ func (s *scanner) Apply(settings ScanSettings) {
 
 // run takes over settings and definitions as they change.
 func (s *scanner) run(ctx context.Context) {
+	s.recoverQuarantine(ctx)
 	var applied ScanSettings
 	for {
 		select {
@@ -96,7 +106,7 @@ func (s *scanner) run(ctx context.Context) {
 		asked := s.asked.Load()
 		wanted := *s.settings.Load()
 		session := s.session.Load()
-		if session != nil && wanted.Scan != applied.Scan {
+		if session != nil && !sameService(wanted.Scan, applied.Scan) {
 			s.end()
 			session = nil
 		}
@@ -104,6 +114,7 @@ func (s *scanner) run(ctx context.Context) {
 			session = s.begin(ctx, wanted)
 		}
 		applied = wanted
+		s.schedule.Set(schedulesOf(wanted), !wanted.NoPolicy) // with the session that they need
 		if session != nil {
 			session.apply(wanted)
 			session.renew(ctx, s.log)
@@ -111,6 +122,12 @@ func (s *scanner) run(ctx context.Context) {
 		}
 		s.applied.Store(asked)
 	}
+}
+
+// sameService reports whether a session can go on with other settings: what becomes of a file that was found, the service does not know.
+func sameService(a, b policy.Scan) bool {
+	a.Quarantine = b.Quarantine
+	return a == b
 }
 
 // Whoever asks for an evaluation is kept waiting for the scan service that long at most, less than the patience of those who ask, and it
@@ -135,10 +152,10 @@ func (s *scanner) Settle(ctx context.Context) (waited bool) {
 	return waited
 }
 
-// settled reports whether the last settings were taken over and no service runs as another user than they ask for. One that does not run
+// settled reports whether the last settings were taken over and no service runs, or comes up to do so, as another user than they ask for. One that does not run
 // is not waited for: large definitions take a minute to load, and what is not known yet is told as that.
 func (s *scanner) settled() bool {
-	if s.applied.Load() != s.asked.Load() {
+	if n := s.session.Load(); s.applied.Load() != s.asked.Load() || n != nil && n.supervisor.StartsOther() {
 		return false
 	}
 	settings, st := s.settings.Load(), s.State()
@@ -174,14 +191,14 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 			log, closeLog := s.serviceLog()
 			defer closeLog()
 			options.Log = log
-			return startScanProcess(ctx, options)
+			return startScanProcess(ctx, options, s.newGroup(options))
 		},
 		Definitions: n.definitions, Memory: n.verdicts, Workers: settings.Workers, Deadline: scanDeadline,
 		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
 	})
 	n.queue = queue.New(queue.Config{
-		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) { s.found(n, f) }, OnSetAside: s.setAside,
-		Workers: settings.Workers + 1, Log: s.log,
+		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(n, &f) }, OnSetAside: s.setAside,
+		Workers: settings.Workers + 2, Log: s.log,
 	})
 	limits := limitsOf(settings.Scan)
 	limits.ScanTime = engineGivesUp
@@ -244,7 +261,19 @@ func (s *scanner) prove(ctx context.Context, dir string) (scan.Report, error) {
 	log, closeLog := s.serviceLog()
 	defer closeLog()
 	options.Log = log
-	return trial.Prove(options)(ctx, dir)
+	group := s.newGroup(options)
+	defer func() { _ = group.Remove() }()
+	entrance, err := group.Entrance()
+	if err != nil {
+		return scan.Report{}, err
+	}
+	defer entrance.Close()
+	options.Cgroup = entrance
+	report, err := trial.Prove(options)(ctx, dir)
+	if at, _ := group.KilledAt(); err != nil && at > 0 {
+		err = fmt.Errorf("at the memory limit of %d MiB: %w", at>>20, err)
+	}
+	return report, err
 }
 
 // ownPaths are what the connector itself writes: to scan it would make it write more.
@@ -375,6 +404,20 @@ func (s *scanner) Event(e *monitor.Event) {
 	}
 }
 
+// Hold implements Scanner. A session that begins meanwhile is not held: little waits for it yet.
+func (s *scanner) Hold(most time.Duration) {
+	if n := s.session.Load(); n != nil {
+		n.queue.Hold(most)
+	}
+}
+
+// Resume implements Scanner.
+func (s *scanner) Resume() {
+	if n := s.session.Load(); n != nil {
+		n.queue.Resume()
+	}
+}
+
 // State implements Scanner.
 func (s *scanner) State() control.Scan {
 	n := s.session.Load()
@@ -387,11 +430,12 @@ func (s *scanner) State() control.Scan {
 	st, counts := n.supervisor.State(), n.queue.Counts()
 	st.Queued, st.Known, st.Dropped = counts.Waiting, counts.Known, counts.Dropped
 	st.Scanned, st.Found, st.Failures = counts.Scanned, counts.Found, counts.Failures
+	st.Schedules, st.Cgroup, st.Quarantine = s.schedule.State(), s.groupState(), s.quarantineState()
 	return st
 }
 
-// found tells a detection.
-func (s *scanner) found(n *scanSession, f queue.Finding) {
+// found takes a file into the quarantine where the policy asks for that, and tells a detection.
+func (s *scanner) found(n *scanSession, f *queue.Finding) queue.Done {
 	st := n.supervisor.State()
 	e := monitor.Event{
 		Kind: monitor.Detection, Time: time.Now(), Process: f.Event.Process, Name: f.Answer.Name,
@@ -404,7 +448,10 @@ func (s *scanner) found(n *scanSession, f queue.Finding) {
 	if f.SHA256 != [32]byte{} {
 		e.Found.SHA256 = hex.EncodeToString(f.SHA256[:])
 	}
+	taken, done := s.quarantine(f, &e.Found)
+	e.Found.Quarantined, e.Found.LeftAlone, e.Found.OtherNames = done.Quarantined, done.LeftAlone, taken.Names
 	s.with.Found(&e)
+	return done
 }
 
 func (s *scanner) setAside(f queue.Finding) {

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan"
+	"github.com/ampconnector/amp/internal/scan/cgroup"
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/internal/scan/quarantine"
 	"github.com/ampconnector/amp/internal/scan/sandbox"
+	"github.com/ampconnector/amp/internal/scan/schedule"
 	"github.com/ampconnector/amp/internal/scan/supervise"
 	"github.com/ampconnector/amp/internal/scan/trial"
 	"github.com/ampconnector/amp/internal/scan/verdicts"
@@ -26,10 +31,23 @@ type scanPlaces struct {
 	definitions string // directory of the store
 	builtIn     string // directory
 	verdicts    string // file
+	schedules   string // file
+	quarantine  quarantine.Store
+	// owner is who has brought a file.
+	owner func(ctx context.Context, path string) host.Reading[host.PackageOwner]
+
+	groups   *cgroup.Tree // nil where there is none
+	groupErr error        // why not
 }
 
 func defaultPlaces(executable string) scanPlaces {
-	return scanPlaces{executable, trial.Service, trial.Log, definitions.Dir, definitions.BuiltInDir, verdicts.Path}
+	p := scanPlaces{
+		executable: executable, service: trial.Service, log: trial.Log, definitions: definitions.Dir, builtIn: definitions.BuiltInDir,
+		verdicts: verdicts.Path, schedules: schedule.Path,
+		quarantine: quarantine.Store{Dir: quarantine.Dir, Program: "ampdaemon", Roots: hostRoots}, owner: packageOwner,
+	}
+	p.groups, p.groupErr = cgroup.Open(host.OwnControlGroup(host.Root{}))
+	return p
 }
 
 // options are what a scan service is started with, for these settings.
@@ -46,15 +64,24 @@ func limitsOf(p policy.Scan) scan.Limits {
 }
 
 // scanProcess is a scan service in its sandbox, for the supervisor.
-type scanProcess struct{ *sandbox.Process }
+type scanProcess struct {
+	*sandbox.Process
+	group *cgroup.Group
+}
 
-// startScanProcess starts one.
-func startScanProcess(ctx context.Context, o sandbox.Options) (supervise.Service, error) {
+// startScanProcess starts one, in a control group unless that is nil.
+func startScanProcess(ctx context.Context, o sandbox.Options, group *cgroup.Group) (supervise.Service, error) {
+	entrance, err := group.Entrance()
+	if err != nil {
+		return nil, errors.Join(err, group.Remove())
+	}
+	defer entrance.Close()
+	o.Cgroup = entrance
 	p, err := sandbox.Start(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, group.Remove())
 	}
-	return scanProcess{p}, nil
+	return scanProcess{p, group}, nil
 }
 
 func (p scanProcess) PID() int { return p.Process.PID }
@@ -90,10 +117,16 @@ func (p scanProcess) Send(r scan.Request, f *os.File) error { return p.Conn.Send
 // Kill ends the process. One that cannot be killed is waited for all the same.
 func (p scanProcess) Kill() { _ = p.Process.Kill() }
 
+// Wait asks the control group why the process was killed, and removes it; one that cannot be removed yet is when the next daemon starts.
 func (p scanProcess) Wait() supervise.Exit {
 	state, err := p.Process.Wait()
+	defer func() { _ = p.group.Remove() }()
 	if err != nil {
 		return supervise.Exit{Status: -1}
 	}
-	return supervise.ExitOf(state)
+	e := supervise.ExitOf(state)
+	if e.Signal == syscall.SIGKILL {
+		e.Memory, _ = p.group.KilledAt() // where that cannot be read, it is a SIGKILL as others are
+	}
+	return e
 }

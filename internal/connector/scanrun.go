@@ -148,8 +148,8 @@ func (r *scanRun) isAbandoned() bool {
 }
 
 // note keeps a finding.
-func (r *scanRun) note(path, name string, err error) {
-	f := control.ScanFinding{Path: path, Name: name}
+func (r *scanRun) note(path, name string, done queue.Done, err error) {
+	f := control.ScanFinding{Path: path, Name: name, Quarantined: done.Quarantined, LeftAlone: done.LeftAlone}
 	if err != nil {
 		f.Error = err.Error()
 	}
@@ -174,7 +174,7 @@ func (r *scanRun) end(s queue.Summary, err error) {
 	t := &r.told
 	t.Done, t.Current = true, ""
 	t.Files, t.Bytes, t.Known, t.Folders, t.Skipped = s.Files, s.Bytes, s.Known, s.Folders, s.Skipped
-	t.Found, t.Failures, t.Took = s.Infected, s.Failed+s.SetAside+s.Unreadable, s.Took
+	t.Found, t.Quarantined, t.Failures, t.Took = s.Infected, s.Quarantined, s.Failed+s.SetAside+s.Unreadable, s.Took
 	if err != nil {
 		t.Error = err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -49,19 +50,37 @@ func (c *core) set() {
 	c.settings, c.setErr = wanted, nil
 }
 
-// openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over.
+// scansWait bounds how long scans wait for a source to be opened and proved. To see again what happens comes first, and on a slow host it takes
+// several times as long beside the scans of what a policy rebuild has just written.
+const scansWait = 10 * time.Second
+
+// openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over. Scans wait until
+// the first canary of what was opened is back.
 func (c *core) openFeed(ctx context.Context) {
+	before := c.feed
+	c.scanner.Hold(scansWait)
+	c.openBest(ctx)
+	if c.feed == nil || c.feed == before { // no canary was sent
+		c.scanner.Resume()
+	}
+}
+
+func (c *core) openBest(ctx context.Context) {
 	wanted := c.wanted()
-	source, err := c.Open(ctx, c.choice.Source, wanted)
-	if err == nil {
+	source, err := c.openChosen(ctx, wanted)
+	switch {
+	case err == nil:
 		c.openErr = nil
 		c.begin(ctx, source, wanted)
 		return
+	case errors.Is(err, errLayoutsPending):
+		c.openErr = nil
+	default:
+		if c.openErr == nil || c.openErr.Error() != err.Error() {
+			c.Log.Error("the event source cannot be opened", "source", c.choice.Source, "error", err)
+		}
+		c.openErr = err
 	}
-	if c.openErr == nil || c.openErr.Error() != err.Error() {
-		c.Log.Error("the event source cannot be opened", "source", c.choice.Source, "error", err)
-	}
-	c.openErr = err
 	if c.feed != nil {
 		c.set() // the degraded one, which goes on
 		return
@@ -69,13 +88,21 @@ func (c *core) openFeed(ctx context.Context) {
 	if c.choice.Source == monitor.Degraded {
 		return
 	}
-	source, err = c.Open(ctx, monitor.Degraded, wanted)
+	source, err = c.Open(ctx, monitor.Degraded, wanted, bpf.Types{})
 	if err != nil {
 		c.Log.Error("nothing is monitored: the degraded source cannot be opened either", "error", err)
 		c.openErr = errors.Join(c.openErr, err)
 		return
 	}
 	c.begin(ctx, source, wanted)
+}
+
+func (c *core) openChosen(ctx context.Context, wanted monitor.Settings) (monitor.Source, error) {
+	types, err := c.typesOf(ctx, c.choice.Source)
+	if err != nil {
+		return nil, err
+	}
+	return c.Open(ctx, c.choice.Source, wanted, types)
 }
 
 // begin makes source the one that feeds the log, and sends a canary through it.
@@ -164,6 +191,7 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		return
 	}
 	c.inFlight = false
+	c.scanner.Resume()
 	known := c.canary != nil && c.canary.OK
 	blind := !r.canary.OK && !r.canary.Skipped
 	news := r.missing != c.missing || !known && !r.canary.Skipped
@@ -184,11 +212,11 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		c.publish()
 		return
 	}
-	switch {
+	switch { // by the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched
 	case len(c.waiting) > 0:
-		c.evaluate(ctx, c.ledger.Settle)
+		c.judge(c.ledger.Settle)
 	case news:
-		c.evaluate(ctx, c.ledger.Update) // what did not come is a fault, and what came again is none
+		c.judge(c.ledger.Update) // what did not come is a fault, and what came again is none
 	default:
 		c.publish()
 	}
@@ -199,6 +227,9 @@ func (c *core) monitoring() health.Monitoring {
 	m := health.Monitoring{Source: monitor.NoSource, Chosen: c.choice.Source}
 	if c.openErr != nil {
 		m.Error = c.openErr.Error()
+	}
+	if l := c.layoutStatus(); l != nil {
+		m.Layouts = *l
 	}
 	if c.feed != nil {
 		m.Source, m.Hooks = c.feed.source.Name(), c.feed.source.Hooks()

@@ -40,7 +40,10 @@ func (c *core) publish() {
 }
 
 func (c *core) sourceStatus() control.Source {
-	s := control.Source{Name: string(monitor.NoSource), Chosen: string(c.choice.Source), Reason: c.choice.Reason}
+	s := control.Source{Name: string(monitor.NoSource), Chosen: string(c.choice.Source), Reason: c.choice.Reason, Layouts: c.layoutStatus()}
+	if c.layouts.pending {
+		s.Reason += "; that is done now, and another source stands in until then"
+	}
 	if c.feed != nil {
 		s.Name, s.Hooks, s.Since = string(c.feed.source.Name()), c.feed.source.Hooks(), c.feed.since
 		s.Reduced = c.settings.Reduced

@@ -5,6 +5,8 @@ import (
 	"path"
 	"sync"
 
+	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/policy"
 )
@@ -51,9 +53,26 @@ func pathsOf(f *health.Facts) []string {
 	for _, d := range f.Connector.Directories {
 		paths = append(paths, d.Path)
 	}
+	paths = append(paths, layoutPaths(f)...)
 	if t := f.SELinux.PolicyType; t.Known() && t.Value != "" {
 		// semodule replaces "active" when it commits (libsemanage; /etc/selinux is where Enterprise Linux 7 has its store).
 		paths = append(paths, path.Join("/var/lib/selinux", t.Value, "active"), path.Join("/etc/selinux", t.Value, "active"))
+	}
+	return paths
+}
+
+// layoutPaths are where the layouts of a kernel without BTF may come from: its build link, which the header package brings, and what tells that
+// the tree behind it is whole; the folder for files of an administrator; and where compilers come and go, and
+// packages are recorded.
+func layoutPaths(f *health.Facts) []string {
+	kernel := f.Host.Kernel.Value
+	if l := f.BPF.Layouts; kernel.Release == "" || l.Known() && l.Value.Stamp == "" { // it has its own
+		return nil
+	}
+	paths := append([]string{"/usr/bin/make", "/usr/bin/gcc", path.Join(layout.ExternalDir, kernel.Release+".btf")}, bpf.PackageRecords...)
+	link := path.Join("/lib/modules", kernel.Release, "build")
+	for _, part := range []string{"", "Makefile", "Module.symvers", "include/generated/autoconf.h", "include/config/auto.conf"} {
+		paths = append(paths, path.Join(link, part))
 	}
 	return paths
 }

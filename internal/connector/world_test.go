@@ -9,7 +9,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
@@ -28,11 +33,15 @@ type world struct {
 	detached   monitor.Kinds // no events of these come
 	blind      int           // so many sources, from now on, deliver no events
 	openErr    error         // of the full source
+	opening    func()        // nil or called before each
+	tree       string        // state of the headers of a kernel without BTF; "" for a kernel that has its own
+	treeErr    error         // of reading layouts from them
 	fallback   bool          // there is a degraded source
 	logErr     error
 
 	evaluations int
 	opened      []*recordedSource
+	read        int // how often layouts were read
 	logged      int
 	scanner     *recordedScanner
 	told        []string // by sd_notify
@@ -71,6 +80,9 @@ func (w *world) gather(context.Context) *health.Facts {
 	f.Host.Kernel = host.Read(host.Kernel{Release: "6.1.0-test"}, "recorded")
 	f.Policy = host.Read(policy.Policy{MonitorFiles: w.monitored}, policy.Path)
 	f.Exclusions = w.exclusions
+	if w.tree != "" {
+		f.BPF.Layouts = host.Read(bpf.Layouts{Found: layout.Found{Origin: layout.Derived, From: "/tree"}, Stamp: w.tree}, "/tree")
+	}
 	return f
 }
 
@@ -92,17 +104,44 @@ func (w *world) choose(f *health.Facts) monitor.Choice {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return monitor.Choose(monitor.Inputs{
-		Wanted: f.Policy.Value.MonitorFiles,
-		BPF:    monitor.Support{Known: true, Yes: !w.denied, Reason: "fault 19"},
+		Wanted:  f.Policy.Value.MonitorFiles,
+		BPF:     monitor.Support{Known: true, Yes: !w.denied, Reason: "fault 19"},
+		BTF:     monitor.Support{Known: w.tree != ""},
+		Headers: monitor.Support{Known: true, Yes: w.tree != "" && w.tree != noTree, Reason: "derived from /tree"},
 		// Where it is known to be impossible it is not chosen.
 		Degraded: monitor.Support{Known: true, Yes: w.fallback, Reason: "no fanotify"},
 	})
 }
 
-func (w *world) open(_ context.Context, name monitor.SourceName, s monitor.Settings) (monitor.Source, error) {
+const noTree = "removed"
+
+// derivation is how long one takes.
+const derivation = 4 * time.Second
+
+func (w *world) readLayouts(ctx context.Context, f *health.Facts) (bpf.Types, layout.Found, error) {
+	select {
+	case <-time.After(derivation):
+	case <-ctx.Done():
+		return bpf.Types{}, layout.Found{}, ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read++
+	if w.treeErr != nil {
+		return bpf.Types{}, layout.Found{Origin: layout.None}, w.treeErr
+	}
+	return bpf.Types{Name: monitor.EBPFHeaders, Spec: &btf.Spec{}}, layout.Found{Origin: layout.Cached, From: "/tree"}, nil
+}
+
+func (w *world) open(_ context.Context, name monitor.SourceName, s monitor.Settings, types bpf.Types) (monitor.Source, error) {
+	if w.opening != nil {
+		w.opening()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case needsLayouts(name) != (types.Spec != nil):
+		return nil, errors.New("opened without the layouts that it needs, or with some that it does not")
 	case name == monitor.Degraded && !w.fallback:
 		return nil, errNoFallback
 	case name != monitor.Degraded && w.openErr != nil:
@@ -277,7 +316,7 @@ func (w *world) config(t *testing.T) Config {
 	return Config{
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 		PIDFile: filepath.Join(dir, "pid"), Socket: filepath.Join(dir, "sock"), Ledger: filepath.Join(dir, "faults.json"), EventLog: filepath.Join(dir, "events.jsonl"), DetectionLog: filepath.Join(dir, "detections.jsonl"),
-		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, StartChild: w.child,
+		Gather: w.gather, Check: w.check, Choose: w.choose, Open: w.open, ReadLayouts: w.readLayouts, StartChild: w.child,
 		OpenScanner: func(with ScanSurroundings) Scanner {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -76,13 +76,13 @@ func BenchmarkDump(b *testing.B) {
 }
 
 func BenchmarkExclusions(b *testing.B) {
-	f, err := newFilter(monitor.Settings{Kinds: allOfThem, Reduced: true})
+	f, err := monitor.NewFilter(monitor.Settings{Kinds: allOfThem, Reduced: true})
 	if err != nil {
 		b.Fatal(err)
 	}
 	e := monitor.Event{Kind: monitor.FileWrite, Process: &monitor.Process{PID: 1}, File: monitor.File{Path: "/home/someone/src/project/build/output/file.o"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		f.judge(&e, true)
+		f.Judge(&e, true)
 	}
 }

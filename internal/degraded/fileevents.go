@@ -102,7 +102,7 @@ func (r *run) peek() {
 
 // keep lets directories be remembered while their renames are told.
 func (r *run) keep() {
-	if keep := r.filter.kinds&monitor.FileKinds != 0; keep != r.dirs.keep {
+	if keep := r.filter.Kinds&monitor.FileKinds != 0; keep != r.dirs.keep {
 		r.dirs.keep = keep
 		r.dirs.clear()
 	}

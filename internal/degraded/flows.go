@@ -102,7 +102,7 @@ func (r *run) roundOfFlows(ready bool) error {
 	if r.flows == nil {
 		return nil
 	}
-	flowing := r.filter.kinds&monitor.NetworkKinds != 0
+	flowing := r.filter.Kinds&monitor.NetworkKinds != 0
 	if flowing && !r.flowing { // what is open by now is not new
 		r.sockets = flowTable{flows: map[uint64]*flow{}, listening: map[netip.AddrPort]uint32{}, owners: newOwners()}
 		r.flowsDue = 0

@@ -293,7 +293,7 @@ func (r *run) tellUser(m *message) {
 // tellTrace tells that a process took hold of another. That it let go has no tracer.
 func (r *run) tellTrace(m *message) {
 	tracer := m.data[1]
-	if tracer == 0 || !r.filter.kinds.Has(monitor.Trace) {
+	if tracer == 0 || !r.filter.Kinds.Has(monitor.Trace) {
 		return
 	}
 	r.event = monitor.Event{Kind: monitor.Trace, Time: r.clocks.at(m.time), Process: r.subject(tracer), OtherPID: m.pid, Subtype: traceAttach}

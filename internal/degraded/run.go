@@ -35,7 +35,7 @@ type run struct {
 	handle  func(*monitor.Event)
 	self    uint32
 	clocks  clocks
-	filter  *filter
+	filter  *monitor.Filter
 	reduced bool // by ourselves, since a queue is nearly full
 	table   *monitor.Processes
 	event   monitor.Event
@@ -222,18 +222,18 @@ func (r *run) subject(pid uint32) *monitor.Process {
 // deliver hands the event out, if it is to be. complete finds out what else there is to know of an event that is, and may find that it is none.
 func (r *run) deliver(complete func(*run) bool) {
 	e := &r.event
-	if !r.filter.kinds.Has(e.Kind) {
+	if !r.filter.Kinds.Has(e.Kind) {
 		return
 	}
-	v := r.filter.judge(e, r.reduced || r.filter.settings.Reduced)
-	if v == handle && complete != nil && !complete(r) {
+	v := r.filter.Judge(e, r.reduced || r.filter.Settings.Reduced)
+	if v == monitor.Handle && complete != nil && !complete(r) {
 		return
 	}
 	if e.Process.PID != 0 {
-		r.activities.add(e.Process, e.Kind)
+		r.activities.Add(e.Process, e.Kind)
 	}
 	r.tally.judged(e.Kind, v)
-	if v == handle {
+	if v == monitor.Handle {
 		r.handle(e)
 	}
 }

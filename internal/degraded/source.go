@@ -25,10 +25,10 @@ type source struct {
 	wake      int            // an eventfd that ends a wait
 	labels    bool           // SELinux gives processes contexts
 
-	filter     atomic.Pointer[filter]
+	filter     atomic.Pointer[monitor.Filter]
 	closing    atomic.Bool
 	tally      tally
-	activities activities
+	activities monitor.Activities
 	neighbours neighbours
 
 	mu       sync.Mutex // for what follows, and the marks and memberships of the parts
@@ -98,7 +98,7 @@ func exists(path string) bool {
 
 // Set implements monitor.Source.
 func (s *source) Set(settings monitor.Settings) error {
-	f, err := newFilter(settings)
+	f, err := monitor.NewFilter(settings)
 	if err != nil {
 		return err
 	}
@@ -108,9 +108,9 @@ func (s *source) Set(settings monitor.Settings) error {
 		return nil
 	}
 	before := s.filter.Load()
-	if err := s.attach(f.kinds); err != nil {
+	if err := s.attach(f.Kinds); err != nil {
 		if before != nil {
-			err = errors.Join(err, s.attach(before.kinds))
+			err = errors.Join(err, s.attach(before.Kinds))
 		}
 		return err
 	}
@@ -289,4 +289,4 @@ func queueEvents() uint64 {
 }
 
 // Activity implements monitor.Source.
-func (s *source) Activity() ([]monitor.Activity, error) { return s.activities.list(), nil }
+func (s *source) Activity() ([]monitor.Activity, error) { return s.activities.List(), nil }

@@ -15,13 +15,13 @@ type count struct{ handled, excluded, shed, full, damaged atomic.Uint64 }
 // tally counts events by kind; [0] has what cannot be told by kind.
 type tally [allKinds]count
 
-func (t *tally) judged(k monitor.Kind, v verdict) {
+func (t *tally) judged(k monitor.Kind, v monitor.Verdict) {
 	switch v {
-	case handle:
+	case monitor.Handle:
 		t[k].handled.Add(1)
-	case exclude:
+	case monitor.Exclude:
 		t[k].excluded.Add(1)
-	case shed:
+	case monitor.Shed:
 		t[k].shed.Add(1)
 	}
 }

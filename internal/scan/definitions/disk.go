@@ -2,20 +2,17 @@ package definitions
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // reached is called where tests kill the program. In a released one it does nothing.
 var reached = func(string) {}
-
-// newSuffix ends the name of what is being made and not yet in place. It is always the same, so that interrupted programs leave at most one.
-const newSuffix = ".new"
 
 // makeDirectories makes those that the store needs. The scan user reads them, whatever the umask; who owns one that is there already, the admin has decided.
 func (s *Store) makeDirectories() error {
@@ -34,36 +31,12 @@ func (s *Store) makeDirectories() error {
 	return nil
 }
 
-// writeAtomic replaces a small file of the store: readers see the old or the new one, after a power loss too.
-func (s *Store) writeAtomic(path string, b []byte) error {
-	tmp := path + newSuffix
-	if err := os.Remove(tmp); err != nil && !isMissing(err) {
-		return err
-	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	reached("file-written")
-	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	reached("file-renamed")
-	return syncDirectory(filepath.Dir(path))
-}
-
 // point makes a link name a set, by one rename.
 func (s *Store) point(name, id string) error {
 	if s.targetOrNone(name) == id {
 		return nil
 	}
-	tmp := s.path(name + newSuffix)
+	tmp := s.path(name + durable.NewSuffix)
 	if err := os.Remove(tmp); err != nil && !isMissing(err) {
 		return err
 	}
@@ -75,7 +48,7 @@ func (s *Store) point(name, id string) error {
 		return err
 	}
 	reached(name + "-renamed")
-	return syncDirectory(s.config.Dir)
+	return durable.SyncDirectory(s.config.Dir)
 }
 
 // renameLink makes one link's name the other's, which replaces it.
@@ -84,7 +57,7 @@ func (s *Store) renameLink(from, to string) error {
 		return err
 	}
 	reached(from + "-to-" + to)
-	return syncDirectory(s.config.Dir)
+	return durable.SyncDirectory(s.config.Dir)
 }
 
 // swapLinks exchanges current and previous in one step. Where the file system cannot, current comes first, and a program that is killed
@@ -106,20 +79,7 @@ func (s *Store) swapLinks() error {
 		return &os.LinkError{Op: "renameat2", Old: s.path(currentName), New: s.path(previousName), Err: err}
 	}
 	reached("links-exchanged")
-	return syncDirectory(s.config.Dir)
-}
-
-// syncDirectory makes renames and removals in a directory survive a power loss.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // file systems without such a thing
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
+	return durable.SyncDirectory(s.config.Dir)
 }
 
 // removeLink removes a link for good, if it is there.
@@ -131,5 +91,5 @@ func (s *Store) removeLink(name string) error {
 		return err
 	}
 	reached(name + "-removed")
-	return syncDirectory(s.config.Dir)
+	return durable.SyncDirectory(s.config.Dir)
 }

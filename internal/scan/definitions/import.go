@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/scan"
 )
 
@@ -151,7 +152,7 @@ func (s *Store) publish(g *staging, set Set, whole bool) (Set, error) {
 
 // place moves the staging directory to the set's name below sets/.
 func (s *Store) place(g *staging, set Set) (Set, error) {
-	if err := syncDirectory(g.dir); err != nil {
+	if err := durable.SyncDirectory(g.dir); err != nil {
 		return Set{}, err
 	}
 	set.Dir = filepath.Join(s.sets(), set.ID)
@@ -159,7 +160,7 @@ func (s *Store) place(g *staging, set Set) (Set, error) {
 		if bad, err := s.whole(set); err == nil && len(bad) == 0 {
 			return set, s.writeManifest(set) // the previous set once more
 		}
-		if err := os.Rename(set.Dir, s.path(stagingName+newSuffix)); err != nil {
+		if err := os.Rename(set.Dir, s.path(stagingName+durable.NewSuffix)); err != nil {
 			return Set{}, err
 		}
 		reached("set-moved-away")
@@ -171,12 +172,12 @@ func (s *Store) place(g *staging, set Set) (Set, error) {
 		return Set{}, err
 	}
 	reached("set-placed")
-	return set, syncDirectory(s.sets())
+	return set, durable.SyncDirectory(s.sets())
 }
 
 // tidy removes what no name leads to any more: sets, their manifests, what a killed program was making.
 func (s *Store) tidy() error {
-	for _, name := range []string{stagingName, stagingName + newSuffix, verifyName, currentName + newSuffix, previousName + newSuffix, seenName + newSuffix} {
+	for _, name := range []string{stagingName, stagingName + durable.NewSuffix, verifyName, currentName + durable.NewSuffix, previousName + durable.NewSuffix, seenName + durable.NewSuffix} {
 		if err := os.RemoveAll(s.path(name)); err != nil {
 			return err
 		}
@@ -221,7 +222,7 @@ func (s *Store) noteSeen(seen Sighting) error {
 	if err != nil {
 		return err
 	}
-	return s.writeAtomic(s.path(seenName), append(b, '\n'))
+	return durable.Write(s.path(seenName), append(b, '\n'), 0o644, reached)
 }
 
 // seen reports whether the incoming directory was taken in as it is, under the same policy.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // Bounds of what is set aside. Where they are reached, the oldest contents go first and the oldest records last.
@@ -126,7 +128,7 @@ func (s *Store) setAside(r Rejected, dir string, files []File) (Rejected, error)
 	if err != nil {
 		return r, err
 	}
-	if err := s.writeAtomic(s.recordPath(r.Key), append(b, '\n')); err != nil {
+	if err := durable.Write(s.recordPath(r.Key), append(b, '\n'), 0o644, reached); err != nil {
 		return r, err
 	}
 	if r.Size <= maxRejectedBytes && len(files) > 0 {
@@ -152,7 +154,7 @@ func (s *Store) keep(key, dir string, files []File) string {
 	}
 	reached("content-kept")
 	// What is lost in a power loss here is a copy of what its owner still has.
-	_ = syncDirectory(to)
+	_ = durable.SyncDirectory(to)
 	return to
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // TestWhatIsSetAsideIsBounded sets more aside than there is room for.
@@ -58,7 +60,7 @@ func TestWhatIsSetAsideIsBounded(t *testing.T) {
 	if rest, err := s.Rejected(); err == nil || !strings.Contains(err.Error(), "0123456789abcdef.json") || len(rest) != len(all) {
 		t.Errorf("%d records, %v; expected the others, and the name of the one that cannot be read", len(rest), err)
 	}
-	if names, _ := filepath.Glob(s.path(rejectedName) + "/*" + newSuffix); len(names) > 0 {
+	if names, _ := filepath.Glob(s.path(rejectedName) + "/*" + durable.NewSuffix); len(names) > 0 {
 		t.Errorf("%q are left", names)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // File is one file of a set.
@@ -131,7 +133,7 @@ func (s *Store) writeManifest(set Set) error {
 	if err != nil {
 		return err
 	}
-	return s.writeAtomic(filepath.Join(s.sets(), set.ID+manifestSuffix), append(b, '\n'))
+	return durable.Write(filepath.Join(s.sets(), set.ID+manifestSuffix), append(b, '\n'), 0o644, reached)
 }
 
 // maxManifest bounds what is read of a manifest or a record, in bytes: MaxFiles with their headers.

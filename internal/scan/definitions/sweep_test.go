@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // Environment of a test binary that plays a program that is killed.
@@ -195,7 +197,7 @@ func killedAt(t *testing.T, what string, d deed, point string) {
 	}
 	entries, err := os.ReadDir(s.config.Dir)
 	for _, e := range entries {
-		if strings.Contains(e.Name(), newSuffix) || e.Name() == stagingName {
+		if strings.Contains(e.Name(), durable.NewSuffix) || e.Name() == stagingName {
 			t.Errorf("%s is left", e.Name())
 		}
 	}

@@ -77,6 +77,7 @@ func open(names []string) (*Library, error) {
 	if err != nil {
 		return nil, err
 	}
+	keepMemory()
 	l := new(Library)
 	var missing []string
 	for symbol, function := range l.functions() {

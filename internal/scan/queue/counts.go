@@ -11,7 +11,7 @@ type Counts struct {
 	Gone      uint64 // files that could not be found any more
 	Replaced  uint64 // names that another file had by then; that one has an event of its own
 	Unopened  uint64 // files that could not be opened, or are no regular files
-	Known     uint64 // files that had not changed since they were scanned, and empty ones
+	Known     uint64 // files that had not changed since they were scanned, those with the content of one that was, and empty ones
 	Scanned   uint64 // files that were scanned, for whatever result
 	Found     uint64 // files in which something was found, remembered or not
 	Failures  uint64 // files that could not be scanned

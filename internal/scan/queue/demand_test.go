@@ -1,15 +1,19 @@
 package queue
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,12 +59,13 @@ func TestScanPath(t *testing.T) {
 	os.Symlink(w.dir, w.dir+"/tree/d/up")
 	os.Symlink(w.dir+"/tree", w.dir+"/named")
 	unix.Mkfifo(w.dir+"/tree/fifo", 0o600)
+	w.done = Done{Quarantined: "!"}
 	var steps []Progress
 	told := map[string]string{}
 	s, err := w.q.ScanPath(context.Background(), ScanOptions{
 		Paths: []string{w.dir + "/tree/d", w.dir + "/tree/a", w.dir + "/missing"}, Exclude: []string{w.dir + "/tree/d/skip/", w.dir + "/tree/d/one"},
-		Told: func(path, name string, err error) {
-			told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, " ", err)
+		Told: func(path, name string, done Done, err error) {
+			told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, done.Quarantined, " ", err)
 		},
 	}, func(p Progress) { steps = append(steps, p) })
 	if err != nil {
@@ -70,11 +75,11 @@ func TestScanPath(t *testing.T) {
 		t.Errorf("scanned %v", got)
 	}
 	s.Took = 0
-	if want := (Summary{Files: 5, Bytes: 1 + uint64(len(bad)) + 5 + 6, Clean: 2, Infected: 1, Folders: 2, Limited: 1, Failed: 1, Known: 1, Skipped: 2, Unreadable: 1}); fmt.Sprint(s) != fmt.Sprint(want) {
+	if want := (Summary{Files: 5, Bytes: 1 + uint64(len(bad)) + 5 + 6, Clean: 2, Infected: 1, Quarantined: 1, Folders: 2, Limited: 1, Failed: 1, Known: 1, Skipped: 2, Unreadable: 1}); fmt.Sprint(s) != fmt.Sprint(want) {
 		t.Errorf("%+v\nexpected %+v", s, want)
 	}
 	bad := told["/tree/d/b"]
-	if len(told) != 3 || bad == " <nil>" || !strings.HasSuffix(bad, " <nil>") || !strings.Contains(told["/tree/d/e/f"], "cannot be unpacked") ||
+	if len(told) != 3 || bad == "! <nil>" || !strings.HasSuffix(bad, "! <nil>") || !strings.Contains(told["/tree/d/e/f"], "cannot be unpacked") ||
 		!strings.Contains(told["/missing"], "no such file") {
 		t.Errorf("told %q", told)
 	}
@@ -94,6 +99,51 @@ func TestScanPath(t *testing.T) {
 	s, err = w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir + "/named"}}, nil)
 	if got := w.scannedBelow(); err != nil || s.Files != 8 || s.Infected != 1 || !slices.Equal(got, []string{"named/d/one", "named/d/skip/g", "named/out/secret"}) {
 		t.Errorf("%+v %v %v", s, err, got)
+	}
+}
+
+// Of a tree that did not change nothing is opened but what was found in it, which is told again, and what was changed since.
+func TestWhatIsKnownIsNotOpened(t *testing.T) {
+	w := running(t, newWorld(t, nil))
+	for name, content := range map[string]string{"clean": "x", "large": "large", "bad": bad, "broken": "broken", "empty": "", "changed": "x"} {
+		w.file("t/"+name, content)
+	}
+	scan := func() Summary {
+		t.Helper()
+		s, err := w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir + "/t"}}, func(Progress) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	scan()
+	w.file("t/changed", "longer")
+	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(watch)
+	if _, err := unix.InotifyAddWatch(watch, w.dir+"/t", unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	s := scan()
+	s.Took = 0
+	if want := (Summary{Files: 6, Bytes: 1 + 5 + uint64(len(bad)) + 6 + 6, Folders: 1, Clean: 3, Infected: 1, Limited: 1, Failed: 1, Known: 5}); s != want {
+		t.Errorf("%+v\nexpected %+v", s, want)
+	}
+	opened := map[string]bool{}
+	b := make([]byte, 4096)
+	for n, err := unix.Read(watch, b); err == nil; n, err = unix.Read(watch, b) {
+		for rest := b[:n]; len(rest) > 0; {
+			size := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(rest[12:]))
+			if name := string(bytes.TrimRight(rest[unix.SizeofInotifyEvent:size], "\x00")); name != "" {
+				opened[name] = true
+			}
+			rest = rest[size:]
+		}
+	}
+	if want := map[string]bool{"bad": true, "broken": true, "changed": true}; !maps.Equal(opened, want) {
+		t.Errorf("opened: %v, expected %v", opened, want)
 	}
 }
 
@@ -165,7 +215,7 @@ func TestADeepTreeIsBounded(t *testing.T) {
 		}
 	}
 	var told []string
-	s, err := w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir}, Told: func(_, _ string, err error) { told = append(told, fmt.Sprint(err)) }}, nil)
+	s, err := w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir}, Told: func(_, _ string, _ Done, err error) { told = append(told, fmt.Sprint(err)) }}, nil)
 	if err != nil || s.Files != 1 || s.Unreadable != 1 || len(told) != 1 || !strings.Contains(told[0], "more than 256") {
 		t.Errorf("%+v %q %v", s, told, err)
 	}
@@ -245,6 +295,39 @@ func TestTheQueueEndsDuringAScan(t *testing.T) {
 	}
 }
 
+// However many archives a person has scanned, the next event finds a worker.
+func TestEventsFindAWorkerBesideAScan(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Workers = 3 })
+	for i := range 9 {
+		w.file(fmt.Sprint("t/demand-", i), "x")
+	}
+	begun, over := make(chan struct{}, 9), make(chan struct{})
+	event := make(chan struct{})
+	w.during = func(j supervise.Job) error {
+		if !j.Impatient {
+			close(event)
+			return nil
+		}
+		begun <- struct{}{}
+		<-over
+		return nil
+	}
+	running(t, w)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if _, err := w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir + "/t"}}, nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-begun
+	<-begun
+	w.q.Offer(wrote(w.file("event", "x")))
+	<-event
+	close(over)
+	<-ended
+}
+
 // What a person asked for comes last, but it comes, also while events never end.
 func TestEventsGoFirst(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Capacity = 10_000 })
@@ -277,5 +360,44 @@ func TestEventsGoFirst(t *testing.T) {
 	}
 	if len(at) != 5 || at[0] < 10 || at[0] > 150 {
 		t.Errorf("scanned as number %v", at)
+	}
+}
+
+// Files of events wait for a service that cannot be started, and keep the workers, or the very file. Whoever waits for a scan is told.
+func TestScanPathDoesNotWaitForAServiceThatCannotBeStarted(t *testing.T) {
+	for name, c := range map[string]struct {
+		workers int
+		asked   string
+	}{"no worker is left": {1, "other"}, "the file is another's": {3, "f"}} {
+		w := newWorld(t, nil)
+		f := wrote(w.file("f", "x"))
+		w.file("other", "y")
+		synctest.Test(t, func(t *testing.T) {
+			config := w.q.Config
+			config.Workers = c.workers
+			q := New(config)
+			mended := make(chan struct{})
+			w.during = func(j supervise.Job) error {
+				if j.Impatient {
+					return supervise.ErrUnavailable
+				}
+				<-mended
+				return nil
+			}
+			go q.Run(t.Context())
+			q.Offer(f)
+			synctest.Wait()
+			w.mu.Lock()
+			w.failed = true
+			w.mu.Unlock()
+			began := time.Now()
+			if _, err := q.ScanPath(t.Context(), ScanOptions{Paths: []string{w.dir + "/" + c.asked}}, nil); !errors.Is(err, supervise.ErrUnavailable) {
+				t.Errorf("%s: %v, expected that the service is unavailable", name, err)
+			}
+			if took := time.Since(began); took > 2*lookAtScanner {
+				t.Errorf("%s: told after %v", name, took)
+			}
+			close(mended)
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/scan"
@@ -27,7 +28,7 @@ func (q *Queue) examine(ctx context.Context, it *item) {
 	defer f.Close()
 	e := it.event
 	r := q.scan(ctx, f, job{event: &e, path: it.file().Path, limits: *q.limits.Load()})
-	if !r.changed || r.answer.Result == scan.Infected {
+	if again := r.done.Again || r.changed && r.answer.Result != scan.Infected; !again {
 		return
 	}
 	if it.tries+1 >= mostTries {
@@ -73,6 +74,7 @@ type result struct {
 	known   bool
 	changed bool // during the scan
 	size    uint64
+	done    Done
 	err     error
 }
 
@@ -97,9 +99,27 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 	if v, ok := q.Memory.Lookup(id); ok {
 		return q.remembered(&v, finding)
 	}
-	a, err := q.Scanner.Scan(ctx, supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient})
+	work := supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient}
+	content := q.copyOf(f, &id)
+	if content != nil {
+		if epoch, ok := q.Memory.KnownClean(content.sum); ok {
+			q.spare(content)
+			return q.alike(f, &id, epoch, looked)
+		}
+		work.File = content.view
+	}
+	a, err := q.Scanner.Scan(ctx, work)
 	if err != nil {
+		if content != nil {
+			content.close() // a service that has it still may go on reading
+		}
 		return q.unscanned(err, finding)
+	}
+	if content != nil {
+		if a.Result == scan.Clean {
+			q.Memory.KeepClean(a.Epoch, content.sum)
+		}
+		q.spare(content)
 	}
 	q.counts.scanned.Add(1)
 	after, err := verdicts.Identify(f)
@@ -113,12 +133,39 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 		verdict.SHA256 = q.hash(ctx, f, &id)
 		finding.Answer, finding.SHA256, finding.Changed = a.Answer, verdict.SHA256, r.changed
 		q.counts.found.Add(1)
-		defer q.OnVerdict(finding) // once it is remembered
 	}
 	if !r.changed {
 		q.Memory.Keep(a.Epoch, id, verdict)
 	}
+	if a.Result == scan.Infected {
+		r.done = q.OnVerdict(finding)
+	}
 	return r
+}
+
+// alike deals with a file whose content is that of another one in which nothing was found.
+func (q *Queue) alike(f *os.File, id *verdicts.Identity, epoch verdicts.Epoch, looked time.Time) result {
+	q.counts.known.Add(1)
+	after, err := verdicts.Identify(f)
+	r := result{answer: scan.Answer{Result: scan.Clean}, known: true, changed: err != nil || after != *id, size: id.Size}
+	if !r.changed {
+		q.Memory.Keep(epoch, *id, verdicts.Verdict{Result: scan.Clean, Time: looked})
+	}
+	return r
+}
+
+// harmless says what is known of a file that did not change since it was scanned and in which nothing was found, and of an empty one.
+func (q *Queue) harmless(id *verdicts.Identity) (result, bool) {
+	if id.Size == 0 {
+		q.counts.known.Add(1)
+		return result{answer: scan.Answer{Result: scan.Clean}, known: true}, true
+	}
+	v, ok := q.Memory.Lookup(*id)
+	if !ok || v.Result != scan.Clean && v.Result != scan.Limited {
+		return result{}, false
+	}
+	q.counts.known.Add(1)
+	return result{answer: scan.Answer{Result: v.Result}, known: true, size: id.Size}, true
 }
 
 // claim keeps one file from being scanned twice at once: whoever comes second looks at what came of the first.
@@ -153,7 +200,7 @@ func (q *Queue) remembered(v *verdicts.Verdict, finding Finding) result {
 	if v.Result == scan.Infected {
 		q.counts.found.Add(1)
 		finding.Answer, finding.SHA256, finding.Known = r.answer, v.SHA256, true
-		q.OnVerdict(finding)
+		r.done = q.OnVerdict(finding)
 	}
 	return r
 }

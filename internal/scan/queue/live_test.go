@@ -158,7 +158,7 @@ func TestFromEventsToVerdictsWhileTheServiceIsKilled(t *testing.T) {
 	found, aside := map[string]Finding{}, map[string]bool{}
 	q := New(Config{
 		Scanner: sup, Memory: store, Log: quiet,
-		OnVerdict:  func(f Finding) { mu.Lock(); found[filepath.Base(f.Path)] = f; mu.Unlock() },
+		OnVerdict:  func(f Finding) Done { mu.Lock(); found[filepath.Base(f.Path)] = f; mu.Unlock(); return Done{} },
 		OnSetAside: func(f Finding) { mu.Lock(); aside[filepath.Base(f.Path)] = true; mu.Unlock() },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

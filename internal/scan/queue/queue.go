@@ -2,8 +2,8 @@
 // verdict. What enters: events, of which it keeps copies, and paths that a person asks for. What leaves: findings.
 //
 // Paths are what an event had, perhaps long ago; they are only used to find the file with the event's device and inode, and what is scanned is
-// the open file. Opening and reading it makes no event that a source of ours would tell of again: an O_PATH open makes none, and the other
-// one is a FAN_OPEN, which none of them asks for. Other programs that do (FAN_OPEN_PERM) see it, and may keep it waiting.
+// the open file, or a copy that was read from it. Opening and reading it makes no event that a source of ours would tell of again: an O_PATH
+// open makes none, and the other one is a FAN_OPEN, which none of them asks for. Other programs that do (FAN_OPEN_PERM) see it, and may keep it waiting.
 package queue
 
 import (
@@ -23,12 +23,16 @@ import (
 // Scanner scans one open file. supervise.Supervisor is one.
 type Scanner interface {
 	Scan(context.Context, supervise.Job) (supervise.Answer, error)
+	// Failed reports whether nothing can be scanned until somebody has mended something.
+	Failed() bool
 }
 
 // Memory remembers verdicts. verdicts.Store is one.
 type Memory interface {
 	Lookup(verdicts.Identity) (verdicts.Verdict, bool)
 	Keep(verdicts.Epoch, verdicts.Identity, verdicts.Verdict)
+	KnownClean(verdicts.Content) (verdicts.Epoch, bool)
+	KeepClean(verdicts.Epoch, verdicts.Content)
 }
 
 // Finding is a file in which something was found, or that is set aside.
@@ -43,17 +47,24 @@ type Finding struct {
 	File     *os.File // open for reading, until the call returns
 }
 
+// Done is what was done about a finding.
+type Done struct {
+	Quarantined string // id of the file in the quarantine
+	LeftAlone   string // why it is not there, where the policy asks for that, in English
+	Again       bool   // for it was changed, as by a chmod(1) after a download: another scan may lead to more
+}
+
 // Config is what a Queue works with. Scanner, Memory and OnVerdict must be set; zero fields of the rest stand for the defaults.
 type Config struct {
 	Scanner Scanner
 	Memory  Memory
-	// OnVerdict is called for each file in which something was found, from several goroutines.
-	OnVerdict func(Finding)
+	// OnVerdict is called for each file in which something was found, from several goroutines. It may take as long as a copy of the file.
+	OnVerdict func(Finding) Done
 	// OnSetAside is called, likewise, when a file is not scanned because the service ended on it twice. It may be nil.
 	OnSetAside func(Finding)
 
 	Capacity  int    // files that wait at most; 8192
-	Workers   int    // files that are opened and looked up side by side; some more than the scanner has, 4
+	Workers   int    // files that are opened and looked up side by side; some more than the scanner has, 4. One of several is there for events alone
 	HashBytes uint64 // of larger files no SHA-256 is computed; 64 MiB
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -67,11 +78,14 @@ type Queue struct {
 	ready   chan struct{}   // there may be something in waiting
 	demand  chan *requested // from ScanPath to whoever has time
 	stopped chan struct{}   // Run has ended
+	copies  chan *copied    // that are not in use
 	counts  counts
 
 	mu       sync.Mutex
 	waiting  waiting
 	subjects subjects
+	held     chan struct{} // nil while files may begin
+	release  *time.Timer   // of held
 
 	scanningMu sync.Mutex
 	scanning   map[verdicts.Identity]chan struct{} // closed when it is over
@@ -96,7 +110,7 @@ func New(c Config) *Queue {
 	}
 	q := &Queue{
 		Config: c, ready: make(chan struct{}, c.Workers), demand: make(chan *requested), stopped: make(chan struct{}),
-		waiting: newWaiting(c.Capacity), scanning: make(map[verdicts.Identity]chan struct{}),
+		copies: make(chan *copied, c.Workers), waiting: newWaiting(c.Capacity), scanning: make(map[verdicts.Identity]chan struct{}),
 	}
 	q.Ignore(Ignored{})
 	q.SetLimits(scan.Limits{})
@@ -110,20 +124,40 @@ func (q *Queue) SetLimits(l scan.Limits) { q.limits.Store(&l) }
 func (q *Queue) Run(ctx context.Context) {
 	defer close(q.stopped)
 	var workers sync.WaitGroup
-	for range q.Workers {
-		workers.Go(func() { q.work(ctx) })
+	for n := range q.Workers {
+		demand := q.demand
+		if n == 0 && q.Workers > 1 {
+			demand = nil // what is run now does not wait until an archive that a person asked for is unpacked
+		}
+		workers.Go(func() { q.work(ctx, demand) })
 	}
 	workers.Wait()
+	for {
+		select {
+		case c := <-q.copies:
+			c.close()
+		default:
+			return
+		}
+	}
 }
 
 // fairness: what a person asked for comes last, but while events never end every so many files.
 const fairness = 16
 
-func (q *Queue) work(ctx context.Context) {
+// work scans what events and, unless it is nil, demand bring.
+func (q *Queue) work(ctx context.Context, demand chan *requested) {
 	for turn := 1; ctx.Err() == nil; turn++ {
+		if held := q.holding(); held != nil {
+			select {
+			case <-ctx.Done():
+			case <-held:
+			}
+			continue
+		}
 		if turn%fairness == 0 {
 			select {
-			case r := <-q.demand:
+			case r := <-demand:
 				q.serve(ctx, r)
 				continue
 			default:
@@ -136,7 +170,7 @@ func (q *Queue) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-q.ready:
-		case r := <-q.demand:
+		case r := <-demand:
 			q.serve(ctx, r)
 		}
 	}

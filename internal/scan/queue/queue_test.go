@@ -38,7 +38,10 @@ type world struct {
 	findings []Finding
 	aside    []Finding
 	during   func(supervise.Job) error // called by each scan
+	done     Done                      // about each finding
+	failed   bool                      // the service cannot be started
 	memory   map[verdicts.Identity]verdicts.Verdict
+	contents map[verdicts.Content]bool // nil: none is remembered
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
@@ -46,13 +49,14 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w := &world{t: t, dir: t.TempDir(), memory: make(map[verdicts.Identity]verdicts.Verdict)}
 	c := Config{
 		Scanner: w, Memory: w, Log: slog.New(slog.DiscardHandler), Workers: 1,
-		OnVerdict: func(f Finding) {
+		OnVerdict: func(f Finding) Done {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if _, err := f.File.Stat(); err != nil {
 				t.Error(err)
 			}
 			w.findings = append(w.findings, f)
+			return w.done
 		},
 		OnSetAside: func(f Finding) {
 			w.mu.Lock()
@@ -66,6 +70,12 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.q = New(c)
 	w.q.ignored.Store(&ignored{files: map[string]struct{}{}}) // this process's own events are those of the test
 	return w
+}
+
+func (w *world) Failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 func (w *world) Scan(_ context.Context, j supervise.Job) (supervise.Answer, error) {
@@ -107,6 +117,20 @@ func (w *world) Keep(_ verdicts.Epoch, id verdicts.Identity, v verdicts.Verdict)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.memory[id] = v
+}
+
+func (w *world) KnownClean(c verdicts.Content) (verdicts.Epoch, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return verdicts.Epoch{Definitions: "1"}, w.contents[c]
+}
+
+func (w *world) KeepClean(_ verdicts.Epoch, c verdicts.Content) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.contents != nil {
+		w.contents[c] = true
+	}
 }
 
 // file writes a file and returns what an event would say of it.
@@ -362,6 +386,19 @@ func TestWhatCannotBeScannedIsNotRemembered(t *testing.T) {
 	w.drain()
 	if c := w.q.Counts(); c.Failures != 2 || c.SetAside != 1 || len(w.memory) != 1 || len(w.aside) != 1 || filepath.Base(w.aside[0].Path) != "g" {
 		t.Errorf("%+v %+v", c, w.aside)
+	}
+}
+
+// One that was changed before it could be taken away is scanned again, not for ever.
+func TestAFileThatCouldNotBeTaken(t *testing.T) {
+	for again, want := range map[bool]int{false: 1, true: mostTries} {
+		w := newWorld(t, nil)
+		w.done = Done{LeftAlone: "changed", Again: again}
+		w.q.Offer(wrote(w.file("f", bad)))
+		w.drain()
+		if len(w.findings) != want {
+			t.Errorf("again %t: found %d times, expected %d", again, len(w.findings), want)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/scan/verdicts"
 )
 
 // Bounds of a walk.
@@ -24,6 +26,8 @@ const (
 type walk struct {
 	cross   bool
 	ignored *ignored
+	// look is asked of each regular file below a directory before anything is opened; true: the file has been dealt with.
+	look    func(path string, id *verdicts.Identity) bool
 	file    func(h *handle, path string) error // owns the handle; an error ends the walk
 	trouble func(path string, err error)
 	skipped func(path string)
@@ -100,13 +104,22 @@ func (w *walk) directory(ctx context.Context, h *handle, path string, depth int)
 	}
 	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()
+	in, err := verdicts.InDirectory(fd)
+	if err != nil {
+		w.trouble(path, err)
+		return nil
+	}
 	for {
 		names, err := dir.Readdirnames(maxEntries)
 		for _, name := range names {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := w.entry(ctx, fd, name, filepath.Join(path, name), uint64(h.stat.Dev), depth+1); err != nil { //nolint:unconvert // not 64 bits everywhere
+			below := filepath.Join(path, name)
+			if id, regular := in.Identify(name); regular && !w.ignored.path(below) && w.look(below, &id) {
+				continue
+			}
+			if err := w.entry(ctx, fd, name, below, uint64(h.stat.Dev), depth+1); err != nil { //nolint:unconvert // not 64 bits everywhere
 				return err
 			}
 		}

@@ -20,6 +20,9 @@ import (
 // socket is the descriptor that the service speaks to the daemon over.
 const socket = 3
 
+// cgroupFile is the descriptor by which the stage gets into its control group, where it is given one.
+const cgroupFile = 4
+
 // ErrDaemonGone is that the daemon ended before the service was started.
 var ErrDaemonGone = errors.New("the daemon that asked for this has ended")
 
@@ -33,6 +36,7 @@ type stage struct {
 	asRoot               bool
 	memory, scratch      uint64
 	nice, daemon         int
+	cgroup               bool
 	rest                 []string // for the service
 }
 
@@ -48,6 +52,7 @@ func parse(args []string) (s stage, err error) {
 	flags.Uint64Var(&s.scratch, "scratch", 0, "")
 	flags.IntVar(&s.nice, "nice", 0, "")
 	flags.IntVar(&s.daemon, "daemon", 0, "")
+	flags.BoolVar(&s.cgroup, "cgroup", false, "")
 	if err := flags.Parse(args); err != nil {
 		return stage{}, err
 	}
@@ -80,6 +85,7 @@ func Enter(args []string) error {
 }
 
 func (s stage) enter() error {
+	grouped := s.cgroup && joinGroup()
 	// A terminal's signals are for the daemon.
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
@@ -101,7 +107,7 @@ func (s stage) enter() error {
 	if err := s.limits(); err != nil {
 		return err
 	}
-	if s.memory != 0 && limited {
+	if s.memory != 0 && (limited || grouped) {
 		made |= scan.SandboxMemory
 	}
 	if err := s.becomeUser(); err != nil {
@@ -128,6 +134,17 @@ func (s stage) enter() error {
 		return err
 	}
 	return s.execute(inside, made)
+}
+
+// joinGroup gets into the control group. Where that is refused, the limits of setrlimit(2) are all there is.
+func joinGroup() bool {
+	f := os.NewFile(cgroupFile, "cgroup.procs")
+	_, err := f.WriteString("0") // this process
+	if err = errors.Join(err, f.Close()); err != nil {
+		fmt.Fprintln(os.Stderr, "scan-sandbox: no control group of its own:", err)
+		return false
+	}
+	return true
 }
 
 // separate gives the process namespaces of its own, as many as it is allowed. True is returned for that of the network.
@@ -171,8 +188,8 @@ func (s stage) limits() error {
 			return err
 		}
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, s.nice); err != nil {
-		return fmt.Errorf("setpriority %d: %w", s.nice, err)
+	if err := lower(s.nice); err != nil {
+		return err
 	}
 	if s.memory == 0 {
 		return nil
@@ -231,4 +248,16 @@ func (s stage) execute(inside view, made scan.Sandbox) error {
 		err = errNoLoader
 	}
 	return fmt.Errorf("exec %s: %w", strings.Join(args, " "), err)
+}
+
+// lower sets the nice value, unless it is higher already, as where an administrator has set it for the whole service: to go back needs a right
+// that the daemon has not.
+func lower(nice int) error {
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && 20-raw >= nice { // the system call gives 20 - nice
+		return nil
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
+		return fmt.Errorf("setpriority %d: %w", nice, err)
+	}
+	return nil
 }

@@ -37,6 +37,9 @@ type Options struct {
 	// library keeps them while it reads. Where they are refused, that scan fails, "Can't allocate memory".
 	Memory uint64
 
+	// Cgroup is the file by which the process gets into a control group, before it does anything else; nil for none.
+	Cgroup *os.File
+
 	// Scratch is how much unpacked archives may take, in bytes; 0 is 512 MiB. They are memory too, and count in a cgroup(7). When it is
 	// full, the scan fails, "Can't write to file".
 	Scratch uint64
@@ -45,6 +48,30 @@ type Options struct {
 // Overhead is private memory in bytes that RLIMIT_DATA counts and that is not the engine's: the Go runtime's, and stacks, which count as
 // large as they may grow. With two workers and an engine of next to nothing, 76 to 85 MB were seen.
 func Overhead(workers int) uint64 { return 96<<20 + uint64(workers)*stackBytes }
+
+// kernelMemory is what the kernel keeps for the service, in bytes, and counts in a cgroup(7): page tables of the engine's memory, 2 MiB each GiB, and
+// sockets; and what it needs of the page cache to go on.
+const kernelMemory = 64 << 20
+
+// MemoryMax is what the service may take of memory by its own limits together, in bytes, for a control group: what is beyond that was
+// taken past them. 0 is no limit.
+func (o Options) MemoryMax() uint64 {
+	if o.Memory == 0 {
+		return 0
+	}
+	o = o.withDefaults()
+	return o.Memory + Overhead(o.Workers) + o.Scratch + kernelMemory
+}
+
+func (o Options) withDefaults() Options {
+	if o.Scratch == 0 {
+		o.Scratch = defaultScratch
+	}
+	if o.Workers == 0 {
+		o.Workers = defaultWorkers
+	}
+	return o
+}
 
 const (
 	defaultScratch = 512 << 20
@@ -83,7 +110,11 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	}
 	p := &Process{Conn: conn, ended: make(chan struct{})}
 	started := make(chan error)
-	go p.run(ctx, o, &os.ProcAttr{Dir: "/", Env: []string{}, Files: []*os.File{null, null, log, theirs}}, started)
+	files := []*os.File{null, null, log, theirs}
+	if o.Cgroup != nil {
+		files = append(files, o.Cgroup)
+	}
+	go p.run(ctx, o, &os.ProcAttr{Dir: "/", Env: []string{}, Files: files}, started)
 	if err := <-started; err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", o.Executable, err), conn.Close())
 	}
@@ -128,12 +159,7 @@ func (p *Process) Kill() error {
 
 // arguments are what the stage in between is told; see parse.
 func (o Options) arguments() []string {
-	if o.Scratch == 0 {
-		o.Scratch = defaultScratch
-	}
-	if o.Workers == 0 {
-		o.Workers = defaultWorkers
-	}
+	o = o.withDefaults()
 	limit := o.Memory
 	if limit > 0 {
 		limit += Overhead(o.Workers)
@@ -142,7 +168,7 @@ func (o Options) arguments() []string {
 		"--service=" + o.Service, "--definitions=" + o.Definitions,
 		fmt.Sprintf("--user=%d", o.User), fmt.Sprintf("--group=%d", o.Group), "--as-root=" + strconv.FormatBool(o.AsRoot),
 		fmt.Sprintf("--memory=%d", limit), fmt.Sprintf("--scratch=%d", o.Scratch), fmt.Sprintf("--nice=%d", o.Nice),
-		fmt.Sprintf("--daemon=%d", os.Getpid()), "--",
+		fmt.Sprintf("--daemon=%d", os.Getpid()), "--cgroup=" + strconv.FormatBool(o.Cgroup != nil), "--",
 		fmt.Sprintf("--workers=%d", o.Workers),
 	}
 	if o.Check {

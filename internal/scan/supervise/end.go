@@ -72,6 +72,7 @@ func (s *Supervisor) record(i *instance, left []*flight, memory uint64) {
 	}
 	end := control.ScanEnd{
 		Time: now.UTC(), PID: i.service.PID(), Hung: i.hung, Signal: signalName(i.exit.Signal), Status: i.exit.Status, Memory: memory,
+		MemoryLimit: i.exit.Memory,
 	}
 	for _, f := range left {
 		if f.sent && len(end.Files) < control.MaxEndFiles {
@@ -99,6 +100,9 @@ func (i *instance) how() string {
 
 // String is how a process ended, to follow "ended".
 func (e Exit) String() string {
+	if e.Memory != 0 {
+		return fmt.Sprintf("by %s, at its memory limit of %d MiB", signalName(e.Signal), e.Memory>>20)
+	}
 	if e.Signal != 0 {
 		return "by " + signalName(e.Signal)
 	}

@@ -109,6 +109,9 @@ func (s *Supervisor) silent(ctx context.Context, i *instance, err error) *StartE
 	case <-s.After(grace):
 		return &StartError{Cause: control.ScanProgram, Text: "its report cannot be read: " + err.Error()}
 	}
+	if i.exit.Memory != 0 {
+		return &StartError{Cause: control.ScanMemory, Text: fmt.Sprintf("it came to its memory limit of %d MiB, and the kernel ended it", i.exit.Memory>>20)}
+	}
 	if i.exit.Signal != 0 {
 		return &StartError{Cause: control.ScanKilled, Text: "it was ended by " + signalName(i.exit.Signal) + hint(i.exit)}
 	}

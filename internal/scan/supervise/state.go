@@ -1,6 +1,10 @@
 package supervise
 
-import "github.com/ampconnector/amp/internal/control"
+import (
+	"strconv"
+
+	"github.com/ampconnector/amp/internal/control"
+)
 
 // State is a snapshot for the status. What is queued, known and dropped is not the supervisor's to say.
 func (s *Supervisor) State() control.Scan {
@@ -9,6 +13,9 @@ func (s *Supervisor) State() control.Scan {
 	st.SetAside = st.SetAside[max(0, len(st.SetAside)-control.MaxSetAside):]
 	if pid != 0 {
 		st.MemoryBytes = s.resident(pid)
+	}
+	if st.User == strconv.FormatUint(uint64(st.UID), 10) { // it began while the account was away, which has a name again
+		st.User = s.UserName(st.UID)
 	}
 	return st
 }

@@ -49,6 +49,7 @@ var (
 type Exit struct {
 	Signal syscall.Signal // 0 if none ended it
 	Status int            // its exit status otherwise
+	Memory uint64         // bytes of the limit of its control group, where the kernel ended it for that; else 0
 }
 
 // ExitOf reads it of a process that was waited for.
@@ -140,10 +141,12 @@ type Supervisor struct {
 	endPause   time.Duration
 	asRoot     bool
 	userErr    error
-	userAt     time.Time // not sooner is another user tried
+	// startingAsRoot is whether the service that was started last was to run so.
+	startingAsRoot bool
+	userAt         time.Time // not sooner is another user tried
 
 	id        uint64
-	waiting   []*work // in order of their coming
+	waiting   []*work // in order of their coming, impatient ones last
 	suspects  []*work // to be done alone
 	alone     *flight // the suspect that is
 	suspected map[verdicts.Identity]struct{}

@@ -9,8 +9,10 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -85,6 +87,38 @@ func TestAServiceMayDoFewerSideBySide(t *testing.T) {
 		h.all("clean-1", "clean-2", "clean-3")
 		if h.last().mostInFlight() != 1 {
 			t.Errorf("%d in flight", h.last().mostInFlight())
+		}
+	})
+}
+
+// What events bring goes before what a person asked for, which is not kept waiting for ever by that.
+func TestWhatAPersonAsksForGoesLast(t *testing.T) {
+	in(t, func(c *Config, _ *house) { c.Workers = 1 }, func(t *testing.T, h *house) {
+		var wg sync.WaitGroup
+		scan := func(name string, impatient bool) {
+			wg.Go(func() {
+				j := h.job(name)
+				defer j.File.Close()
+				j.Impatient = impatient
+				if _, err := h.sup.Scan(context.Background(), j); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		scan("demand-first", true)
+		scan("demand-second", true)
+		want := []string{"demand-first"}
+		for i := range patience + 3 {
+			scan(fmt.Sprint("event-", i), false)
+			if i == patience {
+				want = append(want, "demand-second")
+			}
+			want = append(want, fmt.Sprint("event-", i))
+		}
+		wg.Wait()
+		if got := h.last().scanned; !slices.Equal(got, want) {
+			t.Errorf("scanned %q\nexpected %q", got, want)
 		}
 	})
 }
@@ -188,6 +222,16 @@ func TestNobodyIsBlamedForAnEndInPeace(t *testing.T) {
 	})
 }
 
+func TestEndAtTheMemoryLimit(t *testing.T) {
+	in(t, nil, func(t *testing.T, h *house) {
+		h.last().end(Exit{Signal: syscall.SIGKILL, Memory: 2736 << 20})
+		synctest.Wait()
+		if st := h.sup.State(); len(st.Ends) != 1 || st.Ends[0].MemoryLimit != 2736<<20 || !strings.Contains(st.Detail, "by SIGKILL, at its memory limit of 2736 MiB") {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestPausesGrowAndAreForgotten(t *testing.T) {
 	in(t, nil, func(t *testing.T, h *house) {
 		pause := func() time.Duration {
@@ -244,6 +288,8 @@ func TestStartsThatFail(t *testing.T) {
 		}, "", control.ScanProgram, "7 bytes", ""},
 		{"seccomp", func(h *house) { h.exit = &Exit{Signal: syscall.SIGSYS} }, "", control.ScanKilled, "SIGSYS: its seccomp", ""},
 		{"crash", func(h *house) { h.exit = &Exit{Signal: syscall.SIGSEGV} }, "", control.ScanKilled, "SIGSEGV", ""},
+		{"memory limit", func(h *house) { h.exit = &Exit{Signal: syscall.SIGKILL, Memory: 2736 << 20} }, "", control.ScanMemory, "its memory limit of 2736 MiB, and the kernel ended it", ""},
+		{"killed", func(h *house) { h.exit = &Exit{Signal: syscall.SIGKILL} }, "", control.ScanKilled, "SIGKILL: memory ran out, or somebody", ""},
 		{"status", func(h *house) { h.exit = &Exit{Status: 127} }, "", control.ScanProgram, "status 127", ""},
 		{"hangs", func(h *house) {
 			h.report = func(ctx context.Context, _ StartOptions) (scan.Report, error) {
@@ -532,6 +578,39 @@ func TestTheUserChangesWithoutARestart(t *testing.T) {
 		time.Sleep(longestStartPause)
 		synctest.Wait()
 		if st := h.sup.State(); st.AsRoot || st.PID != 103 || len(st.Ends) != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// The account is back before the service without it has come up: that one is on its way all the same.
+func TestAServiceOfAnotherUserOnItsWay(t *testing.T) {
+	in(t, func(c *Config, h *house) {
+		h.report = func(ctx context.Context, o StartOptions) (scan.Report, error) {
+			if o.AsRoot {
+				time.Sleep(time.Second)
+			}
+			return ready(ctx, o)
+		}
+	}, func(t *testing.T, h *house) {
+		other := func(want bool, when string) {
+			t.Helper()
+			synctest.Wait()
+			if got := h.sup.StartsOther(); got != want {
+				t.Errorf("%s: %v, expected %v", when, got, want)
+			}
+		}
+		other(false, "at rest")
+		h.sup.SetAsRoot(true, errors.New("no user"))
+		other(false, "the one that is asked for")
+		h.sup.SetAsRoot(false, nil)
+		other(true, "the one that was asked for")
+		if st := h.sup.State(); st.AsRoot {
+			t.Errorf("%+v; expected the one before, as yet", st)
+		}
+		time.Sleep(2 * time.Second)
+		other(false, "afterwards")
+		if st := h.sup.State(); st.AsRoot {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -894,4 +973,27 @@ func storm(t *testing.T, h *house, chance func(int) bool) {
 		}
 	}
 	wg.Wait()
+}
+
+// A service that began while its account was away is told by the name that the account has again.
+func TestAnAccountThatComesBackIsNamed(t *testing.T) {
+	var back atomic.Bool
+	in(t, func(c *Config, _ *house) {
+		c.UserName = func(uid uint32) string {
+			if back.Load() {
+				return "svc"
+			}
+			return strconv.FormatUint(uint64(uid), 10)
+		}
+	}, func(t *testing.T, h *house) {
+		h.all("clean")
+		st := h.sup.State()
+		if st.User == "" || st.User != strconv.FormatUint(uint64(st.UID), 10) {
+			t.Errorf("%q, expected the number %d", st.User, st.UID)
+		}
+		back.Store(true)
+		if st := h.sup.State(); st.User != "svc" {
+			t.Errorf("%q, expected the name", st.User)
+		}
+	})
 }

@@ -62,6 +62,14 @@ func (s *Supervisor) SetAsRoot(asRoot bool, why error) {
 	s.advance()
 }
 
+// StartsOther reports whether a service is on its way that was to run as another user than is asked for by now. It takes the place of the one that runs,
+// and is replaced itself at once.
+func (s *Supervisor) StartsOther() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.started != nil && s.startingAsRoot != s.asRoot
+}
+
 // claim waits until no start goes on, and takes the right to one.
 func (s *Supervisor) claim(ctx context.Context) error {
 	for {
@@ -93,6 +101,7 @@ func (s *Supervisor) options() StartOptions {
 	d := s.Definitions()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.startingAsRoot = s.asRoot
 	return StartOptions{AsRoot: s.asRoot, Definitions: d, Workers: s.Workers}
 }
 

@@ -20,7 +20,8 @@ type Job struct {
 	Identity verdicts.Identity
 	Path     string // for people
 	Limits   scan.Limits
-	// Impatient jobs are not kept while the service cannot be started: ErrUnavailable. Others wait until it can.
+	// Impatient jobs are what a person asked for. They are not kept while the service cannot be started: ErrUnavailable. Others wait until it can, and go
+	// before them.
 	Impatient bool
 }
 
@@ -37,6 +38,7 @@ type work struct {
 	done      chan outcome
 	finished  bool
 	abandoned bool // nobody waits for it
+	passed    int  // how many that came later went before it
 }
 
 type outcome struct {
@@ -76,8 +78,25 @@ func (s *Supervisor) enqueue(w *work) {
 		s.finish(w, outcome{err: ErrUnavailable})
 		return
 	}
-	s.waiting = append(s.waiting, w)
+	s.waiting = slices.Insert(s.waiting, s.place(w), w)
 	s.advance()
+}
+
+// patience is how many others go before an impatient job.
+const patience = 16
+
+// place is where work is put among what waits: what a person asked for, which is impatient, goes behind what events bring, but while events never
+// end not for ever.
+func (s *Supervisor) place(w *work) int {
+	if w.Impatient {
+		return len(s.waiting)
+	}
+	at := len(s.waiting)
+	for at > 0 && s.waiting[at-1].Impatient && s.waiting[at-1].passed < patience {
+		at--
+		s.waiting[at].passed++
+	}
+	return at
 }
 
 // finish tells the caller, once. Of what is said later nobody hears.

@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
-	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/internal/scan/sandbox"
@@ -34,19 +33,23 @@ func OpenLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
 }
 
-// As fills in the ids of the scan account; without a usable one the trial is made as root, without root's rights.
-func As(o sandbox.Options, account string) sandbox.Options {
-	u, err := user.Lookup(account)
-	if err == nil {
-		uid, uerr := strconv.ParseUint(u.Uid, 10, 32)
-		gid, gerr := strconv.ParseUint(u.Gid, 10, 32)
-		if uerr == nil && gerr == nil && uid != 0 && gid != 0 {
-			o.User, o.Group = uint32(uid), uint32(gid)
-			return o
-		}
+// as fills in the ids of the scan account, which may be one of a directory service; without a usable one the trial is made as root, without
+// root's rights.
+func as(ctx context.Context, o sandbox.Options, account string) sandbox.Options {
+	u := host.AccountOf(ctx, host.At("/"), account).User
+	if u.Known() && u.Value != nil && u.Value.UID != 0 && u.Value.GID != 0 {
+		o.User, o.Group = u.Value.UID, u.Value.GID
+		return o
 	}
 	o.AsRoot = true
 	return o
+}
+
+// ProveAs makes trials as the scan account, which is looked up at each.
+func ProveAs(o sandbox.Options, account string) definitions.Prove {
+	return func(ctx context.Context, dir string) (scan.Report, error) {
+		return Prove(as(ctx, o, account))(ctx, dir)
+	}
 }
 
 // Prove makes trials with these options, whose Definitions and Check it sets.

@@ -8,7 +8,7 @@ VERSION ?= 0.1.0
 RESULTS := dist/tests
 GO      ?= go
 # Packages whose tests run with the race detector: those with goroutines that share something.
-CONCURRENT := /internal/(connector|control|degraded|monitor|scan|scan/(engine|queue|supervise|verdicts))$$
+CONCURRENT := /internal/(connector|control|degraded|monitor|scan|scan/(engine|quarantine|queue|schedule|supervise|verdicts))$$
 
 .PHONY: help install uninstall test test-short packages release-check lint lab bench generate \
 	format vet shellcheck licences native race guests deps-build deps-test deps-lab deps-generate
@@ -60,12 +60,12 @@ endef
 # two cores busy, and a guest that gets half of one does not answer in time.
 native:
 	@echo "== native tests"
-	@$(GO) test -json -timeout 20m $$($(GO) list ./... | grep -vE '$(CONCURRENT)') > $(RESULTS)/native.json || true
+	@$(GO) test -json -timeout 45m $$($(GO) list ./... | grep -vE '$(CONCURRENT)') > $(RESULTS)/native.json || true
 
 # One package after the other: a fork bomb beside the daemon is none of what the degraded source is asked about.
 race:
 	@echo "== native tests with the race detector"
-	@$(GO) test -json -race -p 1 -timeout 20m $$($(GO) list ./... | grep -E '$(CONCURRENT)') > $(RESULTS)/race.json || true
+	@$(GO) test -json -race -p 1 -timeout 45m $$($(GO) list ./... | grep -E '$(CONCURRENT)') > $(RESULTS)/race.json || true
 
 guests:
 	@echo "== guest tests"
@@ -84,7 +84,7 @@ vet:
 	$(GO) vet -tags killpoints ./installer/
 
 shellcheck:
-	shellcheck $$(git ls-files '*.sh' 'packaging/scripts/*' 'vagrant/*/sbin/*' .ci/run)
+	shellcheck $$(git ls-files '*.sh' 'packaging/scripts/*' 'packaging/files/kernel.*' 'vagrant/*/sbin/*' .ci/run)
 
 licences:
 	@$(GO) run ./packaging/licences
@@ -93,6 +93,7 @@ bench: deps-test packages ## the benchmarks, with peers, against docs/benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./vagrant/cmd/lab exec debian12-enforcing-el vagrant/bench/remedy19.sh
 	$(GO) run ./vagrant/cmd/lab exec --counted debian12-plain vagrant/bench/daemon.sh
+	$(GO) run ./vagrant/cmd/lab scans $(if $(RENEW),--renew)
 	nice -n 5 $(GO) run ./vagrant/cmd/lab bench $(if $(RENEW),--renew) $(if $(MONITOR),--monitor $(MONITOR))
 
 generate: deps-generate ## BPF objects, shell completions

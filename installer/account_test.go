@@ -60,7 +60,30 @@ func TestAccountItems(t *testing.T) {
 		{"shadow not readable", func(a *host.AccountFacts) { a.Password.Err = errors.New("permission denied") }, []string{"account-locks", "password", "expiry"}},
 		{"user not known", func(a *host.AccountFacts) { a.User.Err = errors.New("permission denied") }, []string{"account-locks", "user"}},
 		{"directory service, fits", func(a *host.AccountFacts) { a.User.Value.From = host.FromNSS }, nil},
-		{"directory service, shell", func(a *host.AccountFacts) { a.User.Value.From, a.User.Value.Shell = host.FromNSS, "/bin/sh" }, []string{"account-locks", "manual"}},
+		{"directory service, shell", ofService(func(a *host.AccountFacts) { a.User.Value.Shell = "/bin/sh" }), []string{"manual"}},
+		{"directory service, group missing, its gid free", ofService(func(a *host.AccountFacts) { a.Group.Value, a.PrimaryGroup.Value = nil, "" }), []string{"account-locks", "group"}},
+		{"directory service, group missing, its gid another's", ofService(func(a *host.AccountFacts) { a.Group.Value, a.PrimaryGroup.Value = nil, "users" }), []string{"manual"}},
+		{"directory service, group missing, its gid not known", ofService(func(a *host.AccountFacts) { a.Group.Value, a.PrimaryGroup.Err = nil, host.ErrNoAnswer }), []string{"manual"}},
+		{"directory service, group missing and gid 0", ofService(func(a *host.AccountFacts) { a.Group.Value, a.User.Value.GID, a.PrimaryGroup.Value = nil, 0, "" }), []string{"manual"}},
+		{"directory service, another group than the local one", ofService(func(a *host.AccountFacts) { a.User.Value.GID = 100 }), []string{"manual"}},
+		{"directory service, uid of people", ofService(func(a *host.AccountFacts) { a.User.Value.UID = 1500 }), []string{"manual"}},
+		{"directory service, groups of both", ofService(func(a *host.AccountFacts) {
+			a.ExtraGroups.Value, a.DirectoryGroups = []string{"adm", "staff"}, []string{"staff"}
+		}), []string{"manual", "manual"}},
+		{"group of a directory service", func(a *host.AccountFacts) { a.Group.Value.From = host.FromNSS }, nil},
+		{"group of a directory service, no user", func(a *host.AccountFacts) { a.Group.Value.From, a.User.Value = host.FromNSS, nil }, []string{"account-locks", "user"}},
+		{"group of a directory service, not primary", func(a *host.AccountFacts) { a.Group.Value.From, a.User.Value.GID = host.FromNSS, 100 }, []string{"account-locks", "primary-group"}},
+		{"group of a directory service with gid 0", func(a *host.AccountFacts) { a.Group.Value.From, a.Group.Value.GID = host.FromNSS, 0 }, []string{"manual"}},
+		{"in a group of a directory service", func(a *host.AccountFacts) {
+			a.ExtraGroups.Value, a.DirectoryGroups = []string{"staff"}, []string{"staff"}
+		}, []string{"manual"}},
+		{"in groups of both", func(a *host.AccountFacts) {
+			a.ExtraGroups.Value, a.DirectoryGroups = []string{"adm", "staff"}, []string{"staff"}
+		}, []string{"account-locks", "extra-groups", "manual"}},
+		{"no free uid", func(a *host.AccountFacts) {
+			a.User.Value, a.FreeUID.Err = nil, fmt.Errorf("%w: all of them are taken", ErrNoFreeID)
+		}, []string{"manual"}},
+		{"no free gid, range turned round", func(a *host.AccountFacts) { a.User.Value, a.Group.Value, a.FreeGID.Err = nil, nil, host.ErrMalformed }, []string{"manual"}},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
@@ -71,6 +94,14 @@ func TestAccountItems(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// ofService are the facts of an account that comes from a directory service.
+func ofService(change func(*host.AccountFacts)) func(*host.AccountFacts) {
+	return func(a *host.AccountFacts) {
+		a.User.Value.From, a.User.From = host.FromNSS, "/etc/passwd, getent passwd (ldap)"
+		change(a)
 	}
 }
 
@@ -227,16 +258,37 @@ func TestAccountRangeExhausted(t *testing.T) {
 	s.write(t, "/etc/login.defs", "SYS_GID_MIN 100\nSYS_GID_MAX 101\nSYS_UID_MIN 200\nSYS_UID_MAX 201\n", 0o644)
 	s.add(t, "/etc/group", "other:x:101:")
 	_, err := s.apply(t)
-	if !errors.Is(err, ErrNoFreeID) || !strings.Contains(err.Error(), "SYS_GID_MIN is 100 and SYS_GID_MAX is 101") || !strings.Contains(err.Error(), "all 2 of them are used") {
+	if !errors.Is(err, ErrNoFreeID) || !strings.Contains(err.Error(), "all 2 system gids from SYS_GID_MIN 100 (/etc/login.defs, line 1) to SYS_GID_MAX 101 (/etc/login.defs, line 2) are taken") {
 		t.Errorf("error: %v", err)
 	}
 	s.write(t, "/etc/login.defs", "SYS_UID_MIN 200\nSYS_UID_MAX 201\n", 0o644)
 	s.add(t, "/etc/passwd", "a:x:200:100::/:/bin/false\nb:x:201:100::/:/bin/false")
 	_, err = s.apply(t)
-	if !errors.Is(err, ErrNoFreeID) || !strings.Contains(err.Error(), "SYS_UID_MIN is 200") {
+	if !errors.Is(err, ErrNoFreeID) || !strings.Contains(err.Error(), "SYS_UID_MIN 200") {
 		t.Errorf("error: %v", err)
 	}
 	if err := accountWholeOrAbsent(s.dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever login.defs lets the account tool take, and whatever a wrapper of it does, the account gets no id of people's.
+func TestAccountGetsNoIDOfPeople(t *testing.T) {
+	s := newScratch(t)
+	s.write(t, "/etc/login.defs", "SYS_UID_MAX 5000\nSYS_GID_MAX 5000\n", 0o644)
+	if _, err := s.apply(t); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(accountWhole(s.dir), leftovers(s.dir)); err != nil {
+		t.Error(err)
+	}
+	s = newScratch(t)
+	s.wrap(t, "useradd", `exec "$tool" -u 1500 "$@"`+"\n")
+	_, err := s.apply(t)
+	if err == nil || !strings.Contains(err.Error(), "gave cisco-amp-scan-svc uid 1500, which is of the range of people's accounts, UID_MIN 1000") {
+		t.Errorf("error: %v", err)
+	}
+	if err := errors.Join(accountWholeOrAbsent(s.dir), leftovers(s.dir)); err != nil {
 		t.Error(err)
 	}
 }

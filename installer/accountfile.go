@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -120,7 +121,7 @@ func rewriteAccountFile(ctx context.Context, h *Host, file string, change func([
 		return err
 	}
 	killpoint("account-file-renamed")
-	return syncDirectory(filepath.Dir(path))
+	return durable.SyncDirectory(filepath.Dir(path))
 }
 
 // command is what a person types for write: vipw(8) takes the locks, and sed(1) is its editor.
@@ -153,7 +154,7 @@ func lockAccountFile(h *Host, file string) (unlock func(), err error) {
 // linkLock makes file.lock from a file that holds the process id already, as commonio.c does.
 func linkLock(file string) error {
 	own := file + "." + strconv.Itoa(os.Getpid())
-	if err := writeSynced(own, append([]byte(strconv.Itoa(os.Getpid())), 0), 0o600); err != nil {
+	if err := durable.WriteNew(own, append([]byte(strconv.Itoa(os.Getpid())), 0), 0o600); err != nil {
 		return explainFull(err)
 	}
 	defer os.Remove(own)

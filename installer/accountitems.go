@@ -3,6 +3,8 @@ package installer
 import (
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
@@ -20,50 +22,73 @@ func AccountItems(f *health.Facts) []Item {
 	name := f.Connector.ScanAccount
 	family := f.Host.Distribution.Value.Family
 	shell := loginRefusing(host.At(f.Host.Root), family)
+	if manual := noIDItems(a); len(manual) > 0 {
+		return manual
+	}
 	var items []Item
 	groupMissing := a.Group.Err != nil || a.Group.Value == nil
 	userMissing := a.User.Err != nil || a.User.Value == nil
-	if groupMissing {
+	ofService := !userMissing && a.User.Value.From == host.FromNSS
+	switch {
+	case ofService && a.Group.Known() && a.Group.Value == nil:
+		items = append(items, groupOfRemote(f, a)...)
+	case groupMissing:
 		// A tool that makes no group can still make one together with the user: only then is its failure not the end.
 		items = append(items, Item{Step: &Group{Name: name}, Optional: userMissing, Packages: toolPackages(f, "groupadd")})
 	}
-	if userMissing {
+	switch {
+	case userMissing:
 		items = append(items, Item{Packages: toolPackages(f, "useradd"), Step: &User{
 			Name: name, Group: name, Shell: shell, Comment: accountComment, GroupMade: groupMissing && a.Group.Err == nil,
 		}})
-	}
-	if !userMissing {
+	case ofService:
+		items = append(items, remoteItems(f, a)...)
+	default:
 		items = append(items, repairItems(f, a, &UserRepair{Name: name, Group: name, Shell: shell})...)
 	}
-	if len(items) == 0 {
-		return nil
+	if steps := slices.ContainsFunc(items, func(i Item) bool { return i.Step != nil }); !steps {
+		return items
 	}
 	return append([]Item{{Step: &AccountLocks{}}}, items...)
 }
 
-// repairItems are a step for each deviation, in order.
+// noIDItems say what a person does where a missing user or group can have no id. An account tool would only fail, and one that goes on
+// elsewhere than in that range would make an account that is no system account.
+func noIDItems(a host.AccountFacts) []Item {
+	var reasons []fault.Text
+	for _, err := range []error{a.FreeGID.Err, a.FreeUID.Err} {
+		if words := fault.ErrorText(orElse(err, ErrNoFreeID)); noID(err) && !slices.Contains(reasons, words) {
+			reasons = append(reasons, words)
+		}
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	return []Item{{
+		Manual: fault.Text{EN: "No system account can be made: %s. Then have the account made.", JA: "システムアカウントを作成できません: %s。その後、アカウントを作成してください。"}.
+			With(fault.Join(reasons, fault.Text{EN: "; ", JA: "。"})),
+		Commands: []string{"grep -nE '^[[:space:]]*(SYS_)?[UG]ID_M' " + host.LoginDefsPath, "getent passwd | sort -t: -k3,3n", "getent group | sort -t: -k3,3n", "amp-remediate 5"},
+	}}
+}
+
+// repairItems are a step for each deviation, in order. What a directory service decides is changed there.
 func repairItems(f *health.Facts, a host.AccountFacts, as *UserRepair) []Item {
 	var items []Item
-	var remote []fault.Text
 	for _, cause := range repairOrder {
 		d := deviations[cause]
 		s := *as
 		s.Cause = cause
-		unknown := d.known != nil && d.known(a) != nil
-		switch {
-		case a.User.Value.From == host.FromNSS:
-			if !unknown && d.present(&s, a) && (cause != health.CausePrimaryGroup || a.Group.Value != nil) {
-				remote = append(remote, s.Title())
-			}
-		case unknown || d.present(&s, a):
+		switch unknown := d.known != nil && d.known(a) != nil; {
+		case !unknown && !d.present(&s, a):
+		case !unknown && cause == health.CausePrimaryGroup && a.Group.Value != nil && a.Group.Value.From == host.FromNSS && a.Group.Value.GID == 0:
+			items = append(items, changeThere(a.Group.From, groupAnotherGID.With(as.Group)))
+		default:
 			items = append(items, Item{Step: &s, Packages: toolPackages(f, "usermod")})
 		}
 	}
-	if len(remote) > 0 {
-		items = append(items, Item{Manual: fault.Text{
-			EN: "%s comes from a directory service (%s). Change it there: %s.",
-			JA: "%s はディレクトリサービスのアカウントです (%s)。次の変更をディレクトリサービス側で行ってください: %s。",
-		}.With(as.Name, a.User.From, fault.Join(remote, fault.Text{EN: "; ", JA: "、"}))})
+	items = append(items, filesElsewhere(host.At(f.Host.Root), a, items)...)
+	if len(a.DirectoryGroups) > 0 {
+		items = append(items, changeThere(a.ExtraGroups.From, outOfGroups.With(as.Name, strings.Join(a.DirectoryGroups, ", "))))
 	}
 	return items
 }

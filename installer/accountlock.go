@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/fault"
 )
 
@@ -281,7 +282,7 @@ func (s *AccountLocks) Apply(ctx context.Context, h *Host) error {
 			continue
 		}
 		h.Log.WarnContext(ctx, "removing a stale lock", "file", l.path, "reason", l.stale())
-		if _, err := removeSynced(l.path); err != nil {
+		if _, err := durable.Remove(l.path); err != nil {
 			return explainFull(err)
 		}
 	}

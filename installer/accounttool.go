@@ -3,12 +3,12 @@ package installer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/durable"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -32,7 +32,7 @@ func (h *Host) accountTool(ctx context.Context, tool string, args ...string) err
 	if err != nil {
 		return err
 	}
-	return syncDirectory(etc) // the tool does not; what it renamed would be lost with the power, and the journal already say that it was done
+	return durable.SyncDirectory(etc) // the tool does not; what it renamed would be lost with the power, and the journal already say that it was done
 }
 
 // accountsWritable says exactly why the account files cannot be changed, before a tool tries.
@@ -58,96 +58,56 @@ func explainAccountTool(ctx context.Context, h *Host, tool string, err error) er
 	return err
 }
 
-// exhausted reports a range of system ids of which none is free.
+// exhausted reports a range of system ids that has none, or none that is free.
 func exhausted(ctx context.Context, h *Host, tool string) error {
-	kinds := []idKind{systemUIDs, systemGIDs}
+	kinds := []host.IDKind{host.UIDs, host.GIDs}
 	if tool == "groupadd" {
 		kinds = kinds[1:]
 	}
 	var errs []error
 	for _, k := range kinds {
-		if _, err := k.free(ctx, h); errors.Is(err, ErrNoFreeID) {
+		if _, err := host.FreeID(ctx, h.Root, k, nil); noID(err) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// noID reports whether an error of host.FreeID says that there is no id to be had.
+func noID(err error) bool { return errors.Is(err, ErrNoFreeID) || errors.Is(err, host.ErrMalformed) }
+
 // ErrNoFreeID is in the chain of errors about a range of ids of which none is free.
-var ErrNoFreeID = errors.New("no free id")
+var ErrNoFreeID = host.ErrNoFreeID
 
-// idKind is one of the two ranges of login.defs(5) that system accounts are numbered from.
-type idKind struct {
-	minimum, maximum, regular string // keys of login.defs(5)
-	file, database            string
-}
-
-var (
-	systemUIDs = idKind{"SYS_UID_MIN", "SYS_UID_MAX", "UID_MIN", host.PasswdPath, "passwd"}
-	systemGIDs = idKind{"SYS_GID_MIN", "SYS_GID_MAX", "GID_MIN", host.GroupPath, "group"}
-)
-
-// span is the range and the files that say so, with shadow's defaults (find_new_uid.c: 101, and one below UID_MIN, which is 1000).
-func (k idKind) span(h *Host) (first, last int64, from string, err error) {
-	defs := host.LoginSettingsOf(h.Root)
-	if defs.Err != nil && !errors.Is(defs.Err, os.ErrNotExist) {
-		return 0, 0, "", defs.Err
+// systemID are the arguments that keep an account tool from an id of people's range, where the range of system accounts reaches into it;
+// elsewhere the tool finds one itself. It is an error, before the tool is run, that there is none to be had.
+func systemID(ctx context.Context, h *Host, k host.IDKind, option string) ([]string, error) {
+	span, err := host.IDRangeOf(k, host.LoginSettingsOf(h.Root))
+	if err != nil { // the tool has built-in values
+		return nil, nil
 	}
-	number := func(key string, otherwise int64) int64 {
-		if n, ok := defs.Value.Number(key); ok {
-			return n
-		}
-		return otherwise
-	}
-	return max(1, number(k.minimum, 101)), min(number(k.maximum, number(k.regular, 1000)-1), 1<<32-2), defs.From, nil
-}
-
-// free is the highest free id of the range, as shadow takes it.
-func (k idKind) free(ctx context.Context, h *Host) (uint32, error) {
-	first, last, from, err := k.span(h)
-	if err != nil {
-		return 0, err
-	}
-	used, err := k.used(h)
-	if err != nil {
-		return 0, err
-	}
-	for id := last; id >= first; id-- {
-		if !used[uint32(id)] && !k.elsewhere(ctx, h, uint32(id)) {
-			return uint32(id), nil
-		}
-	}
-	return 0, fmt.Errorf("%w: %s is %d and %s is %d (%s), and all %d of them are used; widen that range",
-		ErrNoFreeID, k.minimum, first, k.maximum, last, from, max(0, last-first+1))
-}
-
-func (k idKind) used(h *Host) (map[uint32]bool, error) {
-	b, err := h.Root.ReadFile(k.file, maxAccountFile)
-	if err != nil {
+	id, err := host.FreeID(ctx, h.Root, k, nil)
+	switch {
+	case noID(err):
 		return nil, err
+	case err == nil && span.Overlaps():
+		return []string{option, decimal(id)}, nil
 	}
-	used := map[uint32]bool{}
-	if k.database == "group" {
-		rs, err := host.ParseGroup(k.file, b)
-		for _, g := range rs.List {
-			used[g.GID] = true
-		}
-		return used, err
-	}
-	rs, err := host.ParsePasswd(k.file, b)
-	for _, u := range rs.List {
-		used[u.UID] = true
-	}
-	return used, err
+	return nil, nil
 }
 
-// elsewhere reports whether a directory service gave the id away. Where it cannot be asked shadow does not ask it either.
-func (k idKind) elsewhere(ctx context.Context, h *Host, id uint32) bool {
-	if !h.Live {
-		return false
+// ofPeople says that an account tool, or a wrapper of it, numbered a system account as one of people's.
+func ofPeople(h *Host, k host.IDKind, name string, id uint32) error {
+	span, err := host.IDRangeOf(k, host.LoginSettingsOf(h.Root))
+	if err != nil || !span.OfPeople(id) {
+		return nil
 	}
-	_, err := h.Run(ctx, "getent", k.database, fmt.Sprint(id))
-	return err == nil
+	return fault.Errorf(gotPeoples, name, k, id, span.People.Text(), span.Most.Text())
+}
+
+var gotPeoples = fault.Text{
+	EN: "the account tool gave %s %s %d, which is of the range of people's accounts, %s to %s",
+	JA: "アカウント管理ツールが %s に一般アカウントの範囲 (%[4]s から %[5]s) の %[2]s %[3]d を割り当てました",
 }
 
 // maxAccountFile bounds an account file, in bytes.

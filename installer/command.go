@@ -26,12 +26,17 @@ const toolGrace = 10 * time.Second
 // Should this program be killed, the tool goes on to its end, and the lock, if this program holds it, stays held until then: the
 // next program waits, and does not undo what is still being done.
 func (h *Host) Run(ctx context.Context, tool string, args ...string) ([]byte, error) {
+	return h.answer(ctx, "", tool, args...)
+}
+
+// answer is Run with what the tool is to read on its standard input, which no log gets.
+func (h *Host) answer(ctx context.Context, input, tool string, args ...string) ([]byte, error) {
 	path, err := h.tool(tool)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	said, err := h.keep(ctx, tool, path, args)
+	said, err := h.keep(ctx, input, tool, path, args)
 	h.Log.InfoContext(ctx, "ran", "command", commandLine(tool, args), "took", time.Since(began), "output", strings.TrimSpace(string(said)), "error", err)
 	if err != nil {
 		return said, toolError(ctx, commandLine(tool, args), said, err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 )
@@ -113,7 +114,7 @@ func change(h *Host, out, in []policy.Exclusion) error {
 		return err
 	}
 	killpoint("exclude.write")
-	return writeAtomic(path, after.Encode(), 0o644)
+	return durable.Write(path, after.Encode(), 0o644, killpoint)
 }
 
 // exclusionsOf are those of this host, none where it has no such file.

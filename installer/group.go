@@ -12,6 +12,7 @@ import (
 // Group is the step that makes a system group.
 type Group struct {
 	Name string
+	GID  uint32 // that it is to have, since a user of a directory service has it already; 0 is any
 
 	Existed bool // before the step; then Undo leaves it alone
 }
@@ -27,7 +28,14 @@ func (s *Group) Title() fault.Text {
 }
 
 // Commands implements Step.
-func (s *Group) Commands() []string { return []string{commandLine("groupadd", []string{"-r", s.Name})} }
+func (s *Group) Commands() []string { return []string{commandLine("groupadd", s.arguments(nil))} }
+
+func (s *Group) arguments(id []string) []string {
+	if s.GID != 0 {
+		id = []string{"-g", decimal(s.GID)}
+	}
+	return append(append([]string{"-r"}, id...), s.Name)
+}
 
 // Needed implements Step. A group of a directory service is one, too.
 func (s *Group) Needed(ctx context.Context, h *Host) (bool, error) {
@@ -47,11 +55,21 @@ func (s *Group) Apply(ctx context.Context, h *Host) error {
 	if needed, err := s.Needed(ctx, h); err != nil || !needed {
 		return err
 	}
-	if err := h.accountTool(ctx, "groupadd", "-r", s.Name); err != nil {
+	var id []string
+	var err error
+	if s.GID == 0 {
+		if id, err = systemID(ctx, h, host.GIDs, "-g"); err != nil {
+			return err
+		}
+	}
+	if err := h.accountTool(ctx, "groupadd", s.arguments(id)...); err != nil {
 		return err
 	}
 	if needed, err := s.Needed(ctx, h); err != nil || needed {
 		return orElse(err, fmt.Errorf("groupadd -r %s ended well, and yet %s has no group %s", s.Name, host.GroupPath, s.Name))
+	}
+	if g, err := fileGroup(h, s.Name); s.GID == 0 && err == nil && g != nil {
+		return ofPeople(h, host.GIDs, s.Name, g.GID)
 	}
 	return nil
 }

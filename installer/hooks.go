@@ -18,6 +18,7 @@ type Call struct {
 	Args   []string // as the package manager gave them to the script
 
 	Language fault.Language // of what is said; "" is English
+	Version  string         // of this program
 }
 
 // hookAction is what a call asks for.
@@ -182,7 +183,7 @@ func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
 			say(hookStuck, err)
 		}
 	}
-	hookRun{h: h, format: c.Format, say: say}.do(ctx, action)
+	hookRun{h: h, format: c.Format, version: c.Version, say: say}.do(ctx, action)
 	return nil
 }
 
@@ -201,9 +202,10 @@ var (
 
 // hookRun is one call that is being carried out.
 type hookRun struct {
-	h      *Host
-	format string
-	say    func(t fault.Text, a ...any)
+	h       *Host
+	format  string
+	version string // of this program
+	say     func(t fault.Text, a ...any)
 }
 
 func (r hookRun) do(ctx context.Context, action hookAction) {
@@ -212,17 +214,21 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 		if err := writeNote(ctx, r.h); err != nil {
 			r.say(hookUnnoted, err)
 		}
+		r.leaveDKMS(ctx, true)
 	case forget:
 		r.take()
 	case halt:
 		r.run(ctx, r.service(stop))
+		r.leaveDKMS(ctx, false)
 	case dismiss:
 		r.run(ctx, r.service(StopAndDisable))
+		r.leaveDKMS(ctx, false)
 	case restartNoted:
 		if r.take() == ran {
 			r.run(ctx, r.service(Renew))
 		}
 	case resume:
+		r.enterDKMS(ctx)
 		if r.take() != ranNot {
 			r.run(ctx, r.service(start))
 		}
@@ -230,8 +236,10 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 		r.take()
 		r.run(ctx, installPlan(r.facts(ctx), EnableAndStart, Occasion{Format: r.format, First: true}))
 	case setUpOnly:
+		r.enterDKMS(ctx)
 		r.run(ctx, installPlan(r.facts(ctx), "", Occasion{Format: r.format}))
 	case setUpAgain:
+		r.enterDKMS(ctx)
 		r.run(ctx, installPlan(r.facts(ctx), afterUpgrade[r.take()], Occasion{Format: r.format}))
 	}
 }

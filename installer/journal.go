@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // JournalPath is where the journal is, below the root. It exists only while a plan is being applied, or after that was interrupted.
@@ -64,7 +66,7 @@ func writeJournal(h *Host, plan string, index int, s Step, ph phase) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := writeAtomic(path, append(b, '\n'), 0o600); err != nil {
+	if err := durable.Write(path, append(b, '\n'), 0o600, killpoint); err != nil {
 		return err
 	}
 	killpoint("journal-" + string(ph))
@@ -77,10 +79,10 @@ func removeJournal(h *Host) error {
 	if err != nil {
 		return err
 	}
-	if err := ignoreNotExist(os.Remove(path + newSuffix)); err != nil && !errors.Is(err, syscall.EROFS) { // of an interrupted write
+	if err := ignoreNotExist(os.Remove(path + durable.NewSuffix)); err != nil && !errors.Is(err, syscall.EROFS) { // of an interrupted write
 		return err
 	}
-	removed, err := removeSynced(path)
+	removed, err := durable.Remove(path)
 	if removed {
 		killpoint("journal-removed")
 	}
@@ -151,5 +153,5 @@ func setAside(h *Host, why error) error {
 		return fmt.Errorf("%w: %s: %w; it cannot be set aside: %w", ErrJournal, path, why, err)
 	}
 	return errors.Join(fmt.Errorf("%w: %s: %w; set aside as %s; an interrupted step may not have been undone", ErrJournal, path, why, aside),
-		syncDirectory(filepath.Dir(path)))
+		durable.SyncDirectory(filepath.Dir(path)))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -19,18 +20,21 @@ import (
 // It waits out the signals that end the tool. The last command keeps it from becoming the tool, as shells do with a last command.
 const keeper = `trap : HUP INT TERM; "$@" 3<&- 4<&-; exit $?`
 
-// keep runs a tool below a keeper and returns what it said.
-func (h *Host) keep(ctx context.Context, tool, path string, args []string) ([]byte, error) {
+// keep runs a tool below a keeper and returns what it said. Without input it reads /dev/null.
+func (h *Host) keep(ctx context.Context, input, tool, path string, args []string) ([]byte, error) {
 	out, err := newToolOutput()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", keeper, "sh", path}, args...)...)
 	cmd.Env, cmd.Dir = toolEnviron, "/"
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
 	cmd.Stdout, cmd.Stderr = out.write, out.write
 	cmd.ExtraFiles = []*os.File{out.read}
 	if h.lock != nil {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, h.lock.file)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, h.lock.held.File())
 	}
 	// A session of its own: Ctrl-C at the terminal is for us, and no tool asks or stops at a terminal that it does not own.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -44,7 +45,7 @@ func (t LoginDefsToggle) addDropIn(h *Host) error {
 		}
 		killpoint("drop-in-folder")
 	}
-	if err := writeAtomic(path, []byte(userGroups+" yes\n"), 0o644); err != nil {
+	if err := durable.Write(path, []byte(userGroups+" yes\n"), 0o644, killpoint); err != nil {
 		return err
 	}
 	killpoint("drop-in-made")
@@ -61,13 +62,13 @@ func (t LoginDefsToggle) removeDropIn(h *Host) error {
 	if err != nil {
 		return err
 	}
-	_, err = removeSynced(path + newSuffix)
-	_, err2 := removeSynced(path)
+	_, err = durable.Remove(path + durable.NewSuffix)
+	_, err2 := durable.Remove(path)
 	if err := errors.Join(err, err2); err != nil || !t.Folder {
 		return err
 	}
 	killpoint("drop-in-gone")
-	_, err = removeSynced(filepath.Dir(path))
+	_, err = durable.Remove(filepath.Dir(path))
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
 		return nil
 	}

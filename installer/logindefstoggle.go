@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -122,7 +123,7 @@ func (t LoginDefsToggle) on(h *Host) error {
 	if err := files.exchange(); err != nil {
 		return err
 	}
-	return syncDirectory(filepath.Dir(files.live))
+	return durable.SyncDirectory(filepath.Dir(files.live))
 }
 
 // off puts the original back. It may be called in any state that an interruption can leave, and again. Where somebody changed
@@ -192,7 +193,7 @@ func (t LoginDefsToggle) exchangeBack(files toggleFiles, expected looked) (again
 	if was, err := look(files.beside); err == nil && was.sum != expected.sum {
 		return true, files.exchange()
 	}
-	return false, syncDirectory(filepath.Dir(files.live))
+	return false, durable.SyncDirectory(filepath.Dir(files.live))
 }
 
 // merge keeps an edit of somebody else's and takes back our line only, if it is still ours.
@@ -223,13 +224,13 @@ func (f toggleFiles) merge(live, original looked) (again bool, err error) {
 	if err := os.Rename(f.merged, f.live); err != nil {
 		return false, err
 	}
-	return false, syncDirectory(filepath.Dir(f.live))
+	return false, durable.SyncDirectory(filepath.Dir(f.live))
 }
 
 // clean removes what is left beside login.defs.
 func (f toggleFiles) clean() error {
-	_, err := removeSynced(f.merged)
-	_, err2 := removeSynced(f.beside)
+	_, err := durable.Remove(f.merged)
+	_, err2 := durable.Remove(f.beside)
 	return errors.Join(err, err2)
 }
 

@@ -80,10 +80,16 @@ type managerRow struct {
 	refresh     []string // reads the repositories' lists anew, tried once where a package was not found
 	query       []string // succeeds where one package, put last, is installed; its output holds installed
 	installed   string
+	exact       []string // the same for a name with its version, where query does not take one
 	remove      []string
+	again       []string // installs what is installed
+	repair      []string // ends what was interrupted, before anything else can be done
 }
 
-var rpmQuery = []string{"rpm", "-q", "--whatprovides"}
+var (
+	rpmQuery = []string{"rpm", "-q", "--whatprovides"}
+	rpmExact = []string{"rpm", "-q"}
+)
 
 // managerRows: apt waits for dpkg's lock where it is told to (apt 1.9.11 and later; earlier ones ignore the option), zypper
 // through its environment, dnf and yum always, until the step's deadline.
@@ -95,10 +101,15 @@ var managerRows = map[string]managerRow{
 		query:       []string{"dpkg-query", "-W", "-f=${db:Status-Status}"},
 		installed:   "installed",
 		remove:      []string{"apt-get", "remove", "-y"},
+		again:       []string{"apt-get", "install", "--reinstall", "-y"},
+		repair:      []string{"dpkg", "--force-confold", "--configure", "-a"},
 	},
-	"dnf":    {query: rpmQuery, remove: []string{"dnf", "remove", "-y"}},
-	"yum":    {query: rpmQuery, remove: []string{"yum", "remove", "-y"}},
-	"zypper": {environment: []string{"ZYPP_LOCK_TIMEOUT=120"}, query: rpmQuery, remove: []string{"zypper", "--non-interactive", "remove"}},
+	"dnf": {query: rpmQuery, exact: rpmExact, remove: []string{"dnf", "remove", "-y"}, again: []string{"dnf", "reinstall", "-y"}},
+	"yum": {query: rpmQuery, exact: rpmExact, remove: []string{"yum", "remove", "-y"}, again: []string{"yum", "reinstall", "-y"}},
+	"zypper": {
+		environment: []string{"ZYPP_LOCK_TIMEOUT=120"}, query: rpmQuery, exact: rpmExact, remove: []string{"zypper", "--non-interactive", "remove"},
+		again: []string{"zypper", "--non-interactive", "install", "--force"},
+	},
 }
 
 func init() { register(func() Step { return &Packages{} }) }
@@ -154,10 +165,7 @@ func (p *Packages) Apply(ctx context.Context, h *Host) error {
 		out, err = p.install(ctx, h, []string{other})
 	}
 	if err != nil {
-		if why := explain(out, err); why != "" {
-			return fmt.Errorf("%s: %w", why, err)
-		}
-		return err
+		return explained(out, err)
 	}
 	return p.arrived(h)
 }
@@ -165,14 +173,51 @@ func (p *Packages) Apply(ctx context.Context, h *Host) error {
 // install installs packages, with the repositories' lists read anew where they have none of them.
 func (p *Packages) install(ctx context.Context, h *Host, names []string) ([]byte, error) {
 	row := managerRows[p.Manager]
-	install := host.PackageManager{Name: p.Manager}.InstallCommand(names...)
-	out, err := row.run(ctx, h, install)
-	if err != nil && row.refresh != nil && explain(out, err) == noSuchPackage {
-		if out, err = row.run(ctx, h, row.refresh); err == nil {
-			out, err = row.run(ctx, h, install)
-		}
+	return row.attempt(ctx, h, host.PackageManager{Name: p.Manager}.InstallCommand(names...))
+}
+
+// attempt runs a command that installs, once more after what was in its way.
+func (row managerRow) attempt(ctx context.Context, h *Host, command []string) ([]byte, error) {
+	out, err := row.run(ctx, h, command)
+	if err == nil {
+		return out, nil
+	}
+	var first []string
+	switch explain(out, err) {
+	case noSuchPackage, unreachable:
+		first = row.refresh
+	case interrupted:
+		first = row.repair
+	}
+	if first == nil {
+		return out, err
+	}
+	if out, err = row.run(ctx, h, first); err == nil {
+		out, err = row.run(ctx, h, command)
 	}
 	return out, err
+}
+
+// reinstall installs packages that are installed.
+func (p *Packages) reinstall(ctx context.Context, h *Host, names []string) error {
+	row := managerRows[p.Manager]
+	if row.again == nil {
+		return errNoReinstall
+	}
+	ctx, cancel := context.WithTimeout(ctx, packageWait)
+	defer cancel()
+	return explained(row.attempt(ctx, h, append(slices.Clone(row.again), names...)))
+}
+
+// explained puts what is known of a failure before it.
+func explained(out []byte, err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := explain(out, err); why != "" {
+		return fmt.Errorf("%s: %w", why, err)
+	}
+	return err
 }
 
 // arrived checks that the tools are there now.
@@ -218,8 +263,10 @@ func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
 	}
 	var missing []string
 	for _, name := range slices.Concat(p.Names, p.Instead) {
-		args := append(append([]string{}, row.query[1:]...), bareName(name))
-		out, err := h.Run(ctx, row.query[0], args...)
+		out, err := h.Run(ctx, row.query[0], append(slices.Clone(row.query[1:]), bareName(name))...)
+		if err != nil && row.exact != nil {
+			out, err = h.Run(ctx, row.exact[0], append(slices.Clone(row.exact[1:]), name)...)
+		}
 		if err != nil || row.installed != "" && strings.TrimSpace(string(out)) != row.installed {
 			missing = append(missing, name)
 		}
@@ -236,27 +283,33 @@ func bareName(name string) string {
 // run runs a command of the package manager with its options and environment.
 func (row managerRow) run(ctx context.Context, h *Host, command []string) ([]byte, error) {
 	args := append(slices.Clone(row.environment), command[0])
-	args = append(args, row.options...)
+	if len(row.repair) == 0 || command[0] != row.repair[0] { // which is another program
+		args = append(args, row.options...)
+	}
 	return h.Run(ctx, "env", append(args, command[1:]...)...)
 }
 
-const noSuchPackage = "the host's repositories have no such package"
+const (
+	noSuchPackage = "the host's repositories have no such package"
+	unreachable   = "a repository cannot be reached"
+	interrupted   = "an earlier installation was interrupted: dpkg --configure -a"
+)
 
 // packageTroubles are what package managers print, in their own English (LC_ALL=C), and what it means.
 var packageTroubles = []struct{ printed, means string }{
 	{"Could not get lock", "another program installs packages"},
 	{"Unable to acquire the dpkg", "another program installs packages"},
 	{"System management is locked", "another program installs packages"},
-	{"dpkg was interrupted", "an earlier installation was interrupted: dpkg --configure -a"},
+	{"dpkg was interrupted", interrupted},
 	{"Temporary failure resolving", "the network or its name service does not work"},
 	{"Could not resolve", "the network or its name service does not work"},
 	{"Couldn't resolve", "the network or its name service does not work"},
-	{"Failed to fetch", "a repository cannot be reached"},
-	{"Cannot download", "a repository cannot be reached"},
-	{"Failed to download", "a repository cannot be reached"},
-	{"Cannot retrieve", "a repository cannot be reached"},
-	{"Curl error", "a repository cannot be reached"},
-	{"Could not connect", "a repository cannot be reached"},
+	{"Failed to fetch", unreachable},
+	{"Cannot download", unreachable},
+	{"Failed to download", unreachable},
+	{"Cannot retrieve", unreachable},
+	{"Curl error", unreachable},
+	{"Could not connect", unreachable},
 	{"Unable to locate package", noSuchPackage},
 	{"has no installation candidate", noSuchPackage},
 	{"Unable to find a match", noSuchPackage},

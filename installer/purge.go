@@ -66,7 +66,7 @@ var purgeTasks = []purgeTask{
 	{fault.Text{EN: "the group cisco-amp-scan-svc", JA: "グループ cisco-amp-scan-svc"}, true, purgeGroup},
 	{fault.Verbatim("/var/log/cisco"), true, purgeTree("/var/log/cisco")},
 	{fault.Verbatim(policy.ExclusionPath), false, purgeTree(policy.ExclusionPath)},
-	{fault.Verbatim("/var/lib/cisco/amp"), false, purgeTree("/var/lib/cisco/amp")},
+	{fault.Text{EN: "/var/lib/cisco/amp, with the files in quarantine", JA: "/var/lib/cisco/amp (隔離中のファイルを含む)"}, false, purgeTree("/var/lib/cisco/amp")},
 	{fault.Verbatim("/var/lib/cisco"), false, purgeEmpty("/var/lib/cisco")},
 }
 

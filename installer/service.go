@@ -48,6 +48,8 @@ type Service struct {
 	// Left is what was not done because something on the host forbids it, in words for a person; zero if nothing was left. It is
 	// set by Needed and Apply.
 	Left fault.Text `json:"-"`
+
+	looked bool // the daemon has evaluated when it was asked to; one that was started anew does so in its own time
 }
 
 // ServiceItems are the items that bring the connector's service to a state, as a person or a remedy asks for it. A host
@@ -111,6 +113,9 @@ func (s *Service) Remark() fault.Text { return s.Left }
 // Needed implements Step.
 func (s *Service) Needed(ctx context.Context, h *Host) (bool, error) {
 	s.Left = fault.Text{}
+	if s.Action == Restart || s.Action == Renew {
+		return h.Live, nil
+	}
 	st, err := s.state(ctx, h)
 	if err != nil {
 		return false, err
@@ -130,14 +135,18 @@ func (s *Service) Needed(ctx context.Context, h *Host) (bool, error) {
 		return true, nil
 	case stop:
 		return st.active, nil
-	case StopAndDisable:
-		return st.active || st.enabled, nil
 	}
-	return h.Live, nil // Restart, replace
+	return st.active || st.enabled, nil // StopAndDisable
 }
 
-// Prepare implements Step.
+// Prepare implements Step. A daemon that can be asked to look anew need not be asked for by systemctl, which takes longer than the answer.
 func (s *Service) Prepare(ctx context.Context, h *Host) error {
+	if s.Action == Restart && !s.Vendor {
+		if pid, err := runningProcess(h); err == nil && pid != 0 {
+			s.WasActive = true
+			return nil
+		}
+	}
 	st, err := s.state(ctx, h)
 	s.WasActive, s.WasEnabled = st.active, st.enabled
 	return err
@@ -238,6 +247,17 @@ func (s *Service) startOrLeave(ctx context.Context, h *Host) error {
 	return s.start(ctx, h, st)
 }
 
+// LookedAnew reports whether a step that was done ended with an evaluation by our connector, of the host as the steps before it had left it.
+func LookedAnew(s Step) bool {
+	switch s := s.(type) {
+	case *EventSource:
+		return true
+	case *Service:
+		return s.looked
+	}
+	return false
+}
+
 // lookAnew asks our connector to evaluate the host; where it does not answer, and for others, the daemon starts anew.
 func (s *Service) lookAnew(ctx context.Context, h *Host) error {
 	if !s.Vendor {
@@ -247,6 +267,7 @@ func (s *Service) lookAnew(ctx context.Context, h *Host) error {
 		}
 		_, err = control.Ask(ctx, socket, control.Request{Verb: control.Evaluate})
 		if err == nil {
+			s.looked = true
 			return nil
 		}
 		if !errors.Is(err, control.ErrNotRunning) {

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -144,6 +147,39 @@ func TestServiceUnderSystemd(t *testing.T) {
 				t.Errorf("said %q, want %q", said, tt.remarks)
 			}
 		})
+	}
+}
+
+// A daemon that answers is asked over its socket, and systemctl, whose every call takes longer than that, not at all.
+func TestLookAnewAsksTheDaemonAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: only root may ask for an evaluation")
+	}
+	for _, answers := range []bool{true, false} {
+		h := testServiceHost(t)
+		h.systemd(true, true)
+		asked := filepath.Join(h.dir, "state/asked")
+		if answers {
+			h.write("usr/bin/systemctl", "#!/bin/sh\n: > "+asked+"\n", 0o755)
+			evaluating(t, h.dir, control.Answer{Status: &control.Status{}}, control.Answer{Status: &control.Status{}})
+		}
+		h.write(pidFile, fmt.Sprintln(os.Getpid()), 0o644)
+		pid, err := os.Open(filepath.Join(h.dir, pidFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pid.Close()
+		if err := unix.Flock(int(pid.Fd()), unix.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		s := &Service{Action: Restart, Unit: "cisco-amp.service"}
+		r, err := runOne(t, h.Host, s, false)
+		if err != nil || r.Outcome != Done || LookedAnew(s) != answers || !s.WasActive {
+			t.Errorf("answers: %v: %+v, %v, looked %v, was active %v", answers, r, err, LookedAnew(s), s.WasActive)
+		}
+		if _, err := os.Stat(asked); err == nil {
+			t.Error("systemctl was called")
+		}
 	}
 }
 

@@ -26,3 +26,8 @@ type Step interface {
 	// Undo takes back what Apply did or began to do. It is safe to call when Apply did nothing.
 	Undo(ctx context.Context, h *Host) error
 }
+
+// Teller is a step that has something to tell a person once it is done, and that is kept nowhere.
+type Teller interface {
+	Told() fault.Text // empty where there is nothing
+}

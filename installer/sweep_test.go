@@ -176,7 +176,7 @@ const afterAll = "after-all"
 // withoutPower loses all that nobody synced when the program reaches one point, or has ended, then looks.
 func (s sweep) withoutPower(t *testing.T, d disk, point string) {
 	root := s.root(t)
-	d.sync(t)
+	d.Sync(t)
 	if point == afterAll {
 		s.mustEnd(t, root, false)
 	} else {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -94,6 +95,6 @@ func clearPart(h *Host, file string) error {
 		return err
 	}
 	defer unlock()
-	_, err = removeSynced(path + "+")
+	_, err = durable.Remove(path + "+")
 	return err
 }

@@ -104,7 +104,16 @@ func (s *User) add(ctx context.Context, h *Host) error {
 	if needed, err := s.Needed(ctx, h); err != nil || !needed {
 		return err
 	}
-	err := h.accountTool(ctx, "useradd", s.arguments("-g", s.Group)...)
+	if g := host.AccountOf(ctx, h.Root, s.Group).Group; g.Known() && g.Value == nil { // then the tool would have to find a gid too
+		if _, err := systemID(ctx, h, host.GIDs, "-g"); err != nil {
+			return err
+		}
+	}
+	id, err := systemID(ctx, h, host.UIDs, "-u")
+	if err != nil {
+		return err
+	}
+	err = h.accountTool(ctx, "useradd", s.arguments(append([]string{"-g", s.Group}, id...)...)...)
 	killpoint("user-added")
 	return err
 }
@@ -145,10 +154,12 @@ func (s *User) inGroup(ctx context.Context, h *Host) error {
 	return nil
 }
 
-// mayRemake reports whether user and group may be deleted to be made by the tool at once: nobody else can be using them.
-func (s *User) mayRemake(_ context.Context, h *Host) bool {
-	group, err := fileGroup(h, s.Group)
-	return err == nil && !s.HadUser && s.Group == s.Name && (group == nil || s.GroupMade && len(group.Members) == 0)
+// mayRemake reports whether user and group may be deleted to be made by the tool at once: nobody else can be using them. A group of a
+// directory service cannot be made again, and a local one of its name would only hide it.
+func (s *User) mayRemake(ctx context.Context, h *Host) bool {
+	group := host.AccountOf(ctx, h.Root, s.Group).Group
+	g := group.Value
+	return group.Err == nil && !s.HadUser && s.Group == s.Name && (g == nil || g.From != host.FromNSS && s.GroupMade && len(g.Members) == 0)
 }
 
 // remake lets the tool make user and group at once, as it does under USERGROUPS_ENAB yes.
@@ -160,7 +171,10 @@ func (s *User) remake(ctx context.Context, h *Host) error {
 		return err
 	}
 	killpoint("user-remake")
-	err := h.accountTool(ctx, "useradd", s.arguments()...)
+	id, err := systemID(ctx, h, host.UIDs, "-u")
+	if err == nil {
+		err = h.accountTool(ctx, "useradd", s.arguments(id...)...)
+	}
 	killpoint("user-remade")
 	return err
 }
@@ -178,14 +192,8 @@ func (s *User) deleteUser(ctx context.Context, h *Host) error {
 
 // moveIntoGroup is what is left where the tool cannot be made to: the user is moved afterwards.
 func (s *User) moveIntoGroup(ctx context.Context, h *Host) error {
-	group, err := fileGroup(h, s.Group)
-	if err != nil {
+	if err := (&Group{Name: s.Group}).Apply(ctx, h); err != nil {
 		return err
-	}
-	if group == nil {
-		if err := h.accountTool(ctx, "groupadd", "-r", s.Group); err != nil {
-			return err
-		}
 	}
 	if u, err := fileUser(h, s.Name); err != nil || u == nil {
 		return err
@@ -195,6 +203,9 @@ func (s *User) moveIntoGroup(ctx context.Context, h *Host) error {
 
 // finish corrects what the tool's defaults (useradd(8), EXPIRE, SHELL) or a wrapper made different.
 func (s *User) finish(ctx context.Context, h *Host) error {
+	if u, err := fileUser(h, s.Name); err != nil || u != nil && !s.HadUser && ofPeople(h, host.UIDs, s.Name, u.UID) != nil {
+		return orElse(err, ofPeople(h, host.UIDs, s.Name, u.UID))
+	}
 	for _, cause := range []string{
 		health.CauseShell, health.CausePassword, health.CauseExpiry, health.CauseExtraGroups, health.CauseHome, health.CauseUIDZero, health.CauseSharedUID,
 	} {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ampconnector/amp/internal/fault"
@@ -33,6 +30,8 @@ type UserRepair struct {
 	// NewUID and NewGID are what the step gives where an id has to change.
 	NewUID uint32
 	NewGID uint32
+	// Owners are the files below the connector's folders that no account owns, or NewUID already did, with their uids before.
+	Owners map[string]uint32
 }
 
 func init() { register(func() Step { return &UserRepair{} }) }
@@ -118,7 +117,7 @@ var deviations = map[string]deviation{
 	},
 	health.CauseExtraGroups: {
 		title:   fault.Text{EN: "take %s out of other groups", JA: "余分なグループからの %s の削除"},
-		present: func(_ *UserRepair, a host.AccountFacts) bool { return len(a.ExtraGroups.Value) > 0 },
+		present: func(_ *UserRepair, a host.AccountFacts) bool { return len(localGroups(a)) > 0 },
 		known:   func(a host.AccountFacts) error { return a.ExtraGroups.Err },
 		apply:   usermod("-G", func(*UserRepair) string { return "" }),
 		undo:    usermod("-G", func(s *UserRepair) string { return strings.Join(s.Groups, ",") }),
@@ -195,15 +194,20 @@ func (s *UserRepair) Needed(ctx context.Context, h *Host) (bool, error) {
 
 // record notes how the account is, and which ids it will get.
 func (s *UserRepair) record(ctx context.Context, h *Host, a host.AccountFacts) error {
-	s.Account, s.Empty, s.ExpiryDay, s.Groups = *a.User.Value, a.Password.Value.Empty, a.Password.Value.ExpiryDay, a.ExtraGroups.Value
+	s.Account, s.Empty, s.ExpiryDay, s.Groups = *a.User.Value, a.Password.Value.Empty, a.Password.Value.ExpiryDay, localGroups(a)
 	var err error
 	switch s.Cause {
 	case health.CauseUIDZero, health.CauseSharedUID:
-		s.NewUID, err = systemUIDs.free(ctx, h)
+		err = s.recordUID(ctx, h)
 	case health.CausePrimaryGroup:
 		err = s.recordGroup(ctx, h, a)
 	}
 	return err
+}
+
+// localGroups are those groups beside the primary one that the files put the user into, which usermod can change.
+func localGroups(a host.AccountFacts) []string {
+	return slices.DeleteFunc(slices.Clone(a.ExtraGroups.Value), func(g string) bool { return slices.Contains(a.DirectoryGroups, g) })
 }
 
 func (s *UserRepair) recordGroup(ctx context.Context, h *Host, a host.AccountFacts) (err error) {
@@ -212,7 +216,7 @@ func (s *UserRepair) recordGroup(ctx context.Context, h *Host, a host.AccountFac
 	}
 	s.GroupGID, s.NewGID = a.Group.Value.GID, a.Group.Value.GID
 	if s.GroupGID == 0 {
-		s.NewGID, err = systemGIDs.free(ctx, h)
+		s.NewGID, err = host.FreeID(ctx, h.Root, host.GIDs, nil)
 	}
 	return err
 }
@@ -280,70 +284,10 @@ func (s *UserRepair) lock() []string {
 	return []string{"-L"}
 }
 
-// ownedDirectories are where files of the scan user can be. Those of other uids are not touched, and for uid 0 none is.
-var ownedDirectories = []string{"/opt/cisco", "/var/lib/cisco", "/var/log/cisco"}
-
 func (s *UserRepair) uidField() accountField { return accountField{host.PasswdPath, s.Name, 2} }
 func (s *UserRepair) gidField() accountField { return accountField{host.PasswdPath, s.Name, 3} }
 func (s *UserRepair) groupField() accountField {
 	return accountField{host.GroupPath, s.Group, 2}
-}
-
-func (s *UserRepair) uidCommands() []string {
-	c := []string{s.uidField().command(decimal(s.NewUID))}
-	if s.Account.UID != 0 {
-		c = append(c, fmt.Sprintf("find %s -uid %d -exec chown -h %d {} +", strings.Join(ownedDirectories, " "), s.Account.UID, s.NewUID))
-	}
-	return c
-}
-
-// changeUID gives a new uid and moves the ownership of the account's files. A root of an earlier uid 0 has none of its own.
-func changeUID(ctx context.Context, h *Host, s *UserRepair) error {
-	if err := s.uidField().write(ctx, h, decimal(s.NewUID)); err != nil {
-		return err
-	}
-	killpoint("uid-changed")
-	if s.Account.UID == 0 {
-		return nil
-	}
-	return moveOwnership(ctx, h, s.Account.UID, s.NewUID)
-}
-
-func restoreUID(ctx context.Context, h *Host, s *UserRepair) error {
-	if s.Account.UID != 0 {
-		if err := moveOwnership(ctx, h, s.NewUID, s.Account.UID); err != nil {
-			return err
-		}
-	}
-	return s.uidField().restore(ctx, h, decimal(s.Account.UID))
-}
-
-// moveOwnership gives the files of one uid below the connector's directories to another.
-func moveOwnership(ctx context.Context, h *Host, from, to uint32) error {
-	for _, name := range ownedDirectories {
-		dir, err := h.Root.Path(name)
-		if err != nil {
-			return err
-		}
-		err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return ignoreNotExist(err)
-			}
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			fi, err := d.Info()
-			if err != nil || fi.Sys().(*syscall.Stat_t).Uid != from {
-				return ignoreNotExist(err)
-			}
-			h.Log.InfoContext(ctx, "giving away", "file", path, "from", from, "to", to)
-			return ignoreNotExist(os.Lchown(path, int(to), -1))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *UserRepair) gidCommands() []string {

@@ -132,7 +132,7 @@ func TestDebLifecycle(t *testing.T) {
 			if now := r.wantAccount(); now != line {
 				t.Errorf("the upgrade changed the account from %q to %q", line, now)
 			}
-			wantSame(t, "upgrade", installed, r.snapshot(), `/opt/cisco/amp/etc/policy\.xml.*|/usr/share/doc/.*`)
+			wantSame(t, "upgrade", installed, r.snapshot(), `/opt/cisco/amp/etc/policy\.xml.*|/usr/share/doc/.*|/usr/src/amp-connector-.*`)
 
 			r.write("var/log/cisco/events.jsonl", "{}\n", 0o640)
 			r.chroot("ampcli exclusions add path /srv/builds/; dpkg -r amp-connector")

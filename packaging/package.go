@@ -2,7 +2,9 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,16 +13,22 @@ import (
 
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
 )
 
 const (
-	binDir     = "/opt/cisco/amp/bin"
-	unitFile   = "/usr/lib/systemd/system/cisco-amp.service"
-	vendorName = "ciscoampconnector"
-	maintainer = "The AMP connector authors <maintainers@ampconnector.invalid>"
-	revision   = "1" // of the packaging of one version
+	binDir   = "/opt/cisco/amp/bin"
+	unitFile = "/usr/lib/systemd/system/cisco-amp.service"
+	// kernelPlugin is called by kernel-install(8), of Fedora, Enterprise Linux and wherever systemd-boot is.
+	kernelPlugin = "/usr/lib/kernel/install.d/95-amp-connector.install"
+	vendorName   = "ciscoampconnector"
+	maintainer   = "The AMP connector authors <maintainers@ampconnector.invalid>"
+	revision     = "1" // of the packaging of one version
 )
+
+// kernelHooks are called by Debian's kernel packages and header packages, with the release (Debian Kernel Handbook, "Hook scripts").
+var kernelHooks = []string{"/etc/kernel/postinst.d/zz-amp-connector", "/etc/kernel/header_postinst.d/zz-amp-connector"}
 
 // spec is one package, the same for every format and architecture.
 type spec struct {
@@ -89,7 +97,7 @@ func (s spec) relations(info *nfpm.Info, format, version string) {
 
 // contents lists the files and folders of the package; stage is where fill has put them. Each folder of ours is listed, so
 // that the package owns it with its mode (an unlisted one is nobody's in an rpm).
-func (s spec) contents(stage, format string) files.Contents {
+func (s spec) contents(stage, product, format string) files.Contents {
 	c := files.Contents{}
 	for _, d := range s.folders() {
 		c = append(c, &files.Content{Destination: d.Path, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: d.Owner, Group: d.Group, Mode: d.Mode}})
@@ -98,6 +106,9 @@ func (s spec) contents(stage, format string) files.Contents {
 		c = append(c, file(stage, path.Join(binDir, p), 0o755))
 	}
 	for _, p := range s.commands {
+		if to := otherNames[p]; to != "" {
+			c = append(c, link(path.Join(binDir, p), to))
+		}
 		c = append(c, link("/usr/bin/"+p, path.Join(binDir, p)))
 	}
 	for _, m := range s.manuals {
@@ -113,6 +124,8 @@ func (s spec) contents(stage, format string) files.Contents {
 		c = append(c,
 			typedAlways(file(stage, "/opt/cisco/amp/etc/policy.xml", 0o644), files.TypeConfigNoReplace),
 			typedAlways(file(stage, "/etc/logrotate.d/cisco-amp", 0o644), files.TypeConfigNoReplace))
+		c = append(c, kernelCalls(stage, format)...)
+		c = append(c, moduleSources(stage, product)...)
 	}
 	if format == "deb" {
 		return append(c,
@@ -123,6 +136,32 @@ func (s spec) contents(stage, format string) files.Contents {
 	return append(c,
 		&files.Content{Destination: licences, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755}},
 		typedAlways(file(stage, licences+"/LICENSE", 0o644), files.TypeRPMLicense))
+}
+
+// kernelCalls are the files by which the packages of a kernel have the connector look at it before it boots.
+func kernelCalls(stage, format string) files.Contents {
+	var c files.Contents
+	if format == "rpm" { // the folders are those of systemd too, which a minimal host may not have: who owns nothing leaves them behind
+		for _, dir := range []string{"/usr/lib/kernel", path.Dir(kernelPlugin)} {
+			c = append(c, &files.Content{Destination: dir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755}})
+		}
+		return append(c, file(stage, kernelPlugin, 0o755))
+	}
+	for _, hook := range kernelHooks {
+		c = append(c, typedAlways(file(stage, hook, 0o755), files.TypeConfigNoReplace))
+	}
+	return c
+}
+
+// moduleSources are what DKMS can build the kernel modules of. Nothing registers them with it: most hosts use eBPF, and would compile at each new kernel for
+// nothing. Nor is dkms recommended, which brings a compiler.
+func moduleSources(stage, product string) files.Contents {
+	dir := kmod.DKMSFolder(product)
+	c := files.Contents{&files.Content{Destination: dir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755}}}
+	for _, name := range slices.Sorted(maps.Keys(kmod.DKMSTree(product))) {
+		c = append(c, file(stage, path.Join(dir, name), 0o644))
+	}
+	return c
 }
 
 // folders are the directories that the package owns: for the connector the table that fault 5 judges them by, so that what
@@ -218,7 +257,7 @@ func (s spec) info(o options, stage, format, arch string, at time.Time) *nfpm.In
 	info.RPM.Group = "System Environment/Daemons"
 	info.RPM.Summary = strings.ToUpper(s.summary[:1]) + s.summary[1:] // each distribution's custom
 	s.relations(info, format, fullVersion(o.Version))
-	info.Contents = s.contents(stage, format)
+	info.Contents = s.contents(stage, o.Version, format)
 	s.scripts(info, stage, format)
 	if o.SignKey != "" {
 		info.Deb.Signature.KeyFile, info.Deb.Signature.KeyPassphrase = o.SignKey, o.Pass

@@ -12,7 +12,10 @@ import (
 )
 
 // programs are the mains below cmd/ that the packages carry. All are static but ampscansvc, which opens the host's engine library.
-var programs = []string{"ampdaemon", "ampscansvc", "ampcli", "amp-remediate", "amp-install"}
+var programs = []string{"ampdaemon", "ampscansvc", "ampcli", "amp-remediate"}
+
+// otherNames are links to programs that do something else when they are called so.
+var otherNames = map[string]string{"amp-install": "amp-remediate"}
 
 // independent are those of them that are loaded at another address each time: what reads files that others made must not be easy to aim at.
 // The others have no C code, and stay what minimal hosts can run without a dynamic linker.

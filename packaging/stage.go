@@ -13,6 +13,7 @@ import (
 	"github.com/goreleaser/nfpm/v2"
 
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -25,13 +26,21 @@ var placed = map[string]string{
 	"files/cisco-amp.service": unitFile,
 	"files/policy.xml":        "/opt/cisco/amp/etc/policy.xml",
 	"files/logrotate":         "/etc/logrotate.d/cisco-amp",
+	"files/kernel.postinst":   kernelHooks[0],
+	"files/kernel.install":    kernelPlugin,
 }
 
 // fill lays out the package's files below stage, at the paths that they are installed to; scripts and the changelog, which
 // nfpm reads from files too, stand beside them.
-func (s spec) fill(stage, bin, version string, at time.Time) error {
+func (s spec) fill(stage, bin, product string, at time.Time) error {
+	version := fullVersion(product)
 	for from, to := range placed {
 		if err := copyShipped(from, stage+to); err != nil {
+			return err
+		}
+	}
+	for _, to := range kernelHooks[1:] {
+		if err := copyShipped("files/kernel.postinst", stage+to); err != nil {
 			return err
 		}
 	}
@@ -67,7 +76,21 @@ func (s spec) fill(stage, bin, version string, at time.Time) error {
 	if err := writeModule(stage + selinux.PackagedPath); err != nil {
 		return err
 	}
+	if err := writeSources(stage+kmod.DKMSFolder(product), product); err != nil {
+		return err
+	}
 	return writeFile(filepath.Join(stage, "changelog.yaml"), changelog(version, at), 0o644)
+}
+
+// writeSources writes the source of the kernel modules where dkms(8) looks for it: that of the programs themselves, since what DKMS builds of another one
+// would not be taken.
+func writeSources(to, product string) error {
+	for name, b := range kmod.DKMSTree(product) {
+		if err := writeFile(filepath.Join(to, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeModule writes the policy module for the domain that services run in where a distribution has none for them, so that an

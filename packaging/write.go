@@ -64,7 +64,7 @@ func writeArch(ctx context.Context, o options, arch string, at time.Time) (writt
 
 // writeOne makes one package. It appears under its name only when it is whole.
 func writeOne(s spec, o options, stage, bin, format, arch string, at time.Time) (string, error) {
-	if err := s.fill(stage, bin, fullVersion(o.Version), at); err != nil {
+	if err := s.fill(stage, bin, o.Version, at); err != nil {
 		return "", err
 	}
 	packager, err := nfpm.Get(format)

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ampconnector/amp/kmod"
 )
 
 // epoch is the time that test packages carry.
@@ -190,6 +194,7 @@ func TestDeb(t *testing.T) {
 		{"drwxr-xr-x", "./var/log/cisco/"},
 		{"-rwxr-xr-x", "./opt/cisco/amp/bin/ampdaemon"},
 		{"lrwxrwxrwx", "./usr/bin/ampcli"}, // also where the target exists on the building machine
+		{"lrwxrwxrwx", "./opt/cisco/amp/bin/amp-install"},
 		{"-rw-r--r--", "./opt/cisco/amp/etc/policy.xml"},
 		{"-rw-r--r--", "./opt/cisco/amp/share/selinux/cisco-secure-bpf.cil"},
 		{"-rw-r--r--", "./usr/lib/systemd/system/cisco-amp.service"},
@@ -209,7 +214,7 @@ func TestDeb(t *testing.T) {
 	control := t.TempDir()
 	tool(t, "dpkg-deb", "-e", deb, control)
 	conffiles, _ := os.ReadFile(filepath.Join(control, "conffiles"))
-	if string(conffiles) != "/etc/logrotate.d/cisco-amp\n/opt/cisco/amp/etc/policy.xml\n" {
+	if string(conffiles) != "/etc/kernel/header_postinst.d/zz-amp-connector\n/etc/kernel/postinst.d/zz-amp-connector\n/etc/logrotate.d/cisco-amp\n/opt/cisco/amp/etc/policy.xml\n" {
 		t.Errorf("conffiles: %q", conffiles)
 	}
 	for _, script := range []string{"preinst", "postinst", "prerm", "postrm"} {
@@ -272,6 +277,42 @@ func TestRPM(t *testing.T) {
 	}
 }
 
+// TestModuleSources has both formats bring what DKMS builds, the same as the programs themselves build, and register none of it.
+func TestModuleSources(t *testing.T) {
+	out := pack(t, testEnv(), "--package", "amp-connector", "--arch", "amd64")
+	for format, unpack := range map[string]string{"deb": `dpkg-deb --fsys-tarfile "$0"/*.deb`, "rpm": `rpm2archive - < "$(echo "$0"/*.rpm)" | gzip -dc`} {
+		dir := t.TempDir()
+		tool(t, "sh", "-c", unpack+` | tar -x -C "$1"`, out, dir)
+		found := map[string][]byte{}
+		err := fs.WalkDir(os.DirFS(dir), "usr/src", func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				found["/"+name], err = os.ReadFile(filepath.Join(dir, name))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][]byte{}
+		for name, b := range kmod.DKMSTree("0.1.0") {
+			want["/usr/src/amp-connector-0.1.0/"+name] = b
+		}
+		if !maps.EqualFunc(found, want, bytes.Equal) {
+			t.Errorf("%s: %q, expected %q, and the same content", format, slices.Sorted(maps.Keys(found)), slices.Sorted(maps.Keys(want)))
+		}
+	}
+	scripts, err := filepath.Glob("packaging/scripts/*")
+	hooks, err2 := filepath.Glob("packaging/files/kernel.*")
+	if err := errors.Join(err, err2); err != nil || len(scripts) == 0 || len(hooks) == 0 {
+		t.Fatalf("%d scripts and %d hooks of kernels, expected some: %v", len(scripts), len(hooks), err)
+	}
+	for _, name := range append(scripts, hooks...) {
+		if b, err := os.ReadFile(name); err != nil || bytes.Contains(b, []byte("dkms")) {
+			t.Errorf("%s, which packages run, has DKMS do something, or could not be read: %v", name, err)
+		}
+	}
+}
+
 // TestTool looks at the package of the tool alone: nothing of a service, and no conflict with the vendor's connector.
 func TestTool(t *testing.T) {
 	out := pack(t, testEnv(), "--package", "amp-remediate", "--arch", "amd64")
@@ -283,7 +324,7 @@ func TestTool(t *testing.T) {
 		t.Errorf("rpm: %q", got)
 	}
 	for _, listing := range []string{tool(t, "dpkg-deb", "-c", deb), tool(t, "rpm", "-qlp", rpm)} {
-		for _, not := range []string{"ampdaemon", "amp-install", "ampcli", "cisco-amp.service", "policy.xml", "/var"} {
+		for _, not := range []string{"ampdaemon", "amp-install", "ampcli", "cisco-amp.service", "policy.xml", "/var", "/usr/src"} {
 			if strings.Contains(listing, not) {
 				t.Errorf("%s in\n%s", not, listing)
 			}

@@ -27,6 +27,9 @@ func (r *run) leavingOut() bool { return !r.sel.All && slices.Equal(r.sel.IDs, [
 
 // choose checks what was asked for beside fault numbers. Errors are ones of the command line.
 func (r *run) choose() error {
+	if err := r.chooseBoot(); err != nil {
+		return err
+	}
 	if err := r.chooseScan(); err != nil || r.leavingOut() {
 		return err
 	}

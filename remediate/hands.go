@@ -24,6 +24,7 @@ type hands struct {
 	Busiest  func(context.Context) (*control.Top, error)
 	Owner    func(ctx context.Context, path string) host.Reading[host.PackageOwner]
 	Tail     func(path string, lines int) host.Reading[[]string]
+	Versions func(ctx context.Context, manager, pkg string) host.Reading[[]string]
 	Log      func() (*slog.Logger, func() error)
 }
 
@@ -108,6 +109,14 @@ func (h hands) tail(path string, lines int) host.Reading[[]string] {
 		return h.Tail(path, lines)
 	}
 	return host.At("/").Tail(path, lines)
+}
+
+// versions asks the package manager which versions of a package the repositories have.
+func (h hands) versions(ctx context.Context, manager, pkg string) host.Reading[[]string] {
+	if h.Versions != nil {
+		return h.Versions(ctx, manager, pkg)
+	}
+	return host.AvailableVersions(ctx, host.At("/"), manager, pkg)
 }
 
 func (h hands) log() (*slog.Logger, func() error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // spokenRooms are the folders whose texts a person reads through amp-remediate and amp-install.
-var spokenRooms = []string{"../internal/fault", "../internal/health", "../installer", "../remediate", "../cmd/amp-remediate", "../cmd/amp-install"}
+var spokenRooms = []string{"../internal/fault", "../internal/health", "../installer", "../remediate", "../cmd/amp-remediate", "../cmd/internal/hostsetup"}
 
 // TestLiteralsAreInBothLanguages looks at every text in the source, also those that no test comes to.
 func TestLiteralsAreInBothLanguages(t *testing.T) {

@@ -102,6 +102,9 @@ var (
 	errExcludeAlone  = message{"--exclude, --include and --children stand with fault 18 alone, --exclude with fault 6 too: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます (--exclude はフォールト 6 にも可): amp-remediate 18 --exclude FILE"}
 	errIncludeAlone  = message{"--include and --children stand with fault 18 alone; ampcli exclusions remove takes back what fault 6 left out", "--include と --children はフォールト 18 のみに指定できます。フォールト 6 で除外したものは ampcli exclusions remove で取り消せます"}
 	errRollbackAlone = message{"--rollback stands with fault 6 or 7 alone: amp-remediate 6 --rollback", "--rollback はフォールト 6 または 7 のみに指定できます: amp-remediate 6 --rollback"}
+	errBootAlone     = message{"--boot stands with fault 11 or 16 alone: amp-remediate 16 --boot RELEASE", "--boot はフォールト 11 または 16 のみに指定できます: amp-remediate 16 --boot RELEASE"}
+	errBoot          = message{"--boot: %v", "--boot の指定を使用できません: %v"}
+	errNoKernel      = message{"--boot %s: %s has no such kernel", "--boot %s: そのカーネルは %s にありません"}
 	errChildren      = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
 	errExcludeBoth   = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
 	errExclude       = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ampconnector/amp/installer"
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
@@ -30,6 +31,25 @@ func packages(p installer.Plan) (names []string) {
 		names = append(names, item.Packages...)
 	}
 	return names
+}
+
+// scanning makes the running scan process another one than it should be.
+func scanning(change func(*control.Scan)) func(*world) {
+	return func(w *world) {
+		u := w.facts.Host.Account.User.Value
+		s := control.Scan{State: control.ScanReady, PID: 500, User: u.Name, UID: u.UID, GID: u.GID}
+		change(&s)
+		w.facts.Scanning = host.Read(s, control.Socket)
+	}
+}
+
+// changedBy makes a directory one that others may write to, with who did that.
+func changedBy(r host.Reading[*host.Change]) func(*world) {
+	return func(w *world) {
+		d := host.Connectors[0].Directories[0]
+		w.facts.Host.Directories = []host.DirectoryFact{{Want: d, State: host.Read(&host.DirectoryState{Mode: 0o777, IsDir: true}, d.Path)}}
+		w.facts.Changes = map[string]host.Reading[*host.Change]{d.Path: r}
+	}
 }
 
 func TestPlan(t *testing.T) {
@@ -60,6 +80,13 @@ func TestPlan(t *testing.T) {
 			w.facts.SELinux.DenyUnknown.Value = true
 		}}, []string{"manual"}, nil},
 		{"no user", 5, []func(*world){func(w *world) { w.facts.Host.Account.User.Value = nil }}, []string{"account-locks", "user", "service"}, nil},
+		{"nobody knows who changed a directory", 5, []func(*world){changedBy(host.Read[*host.Change](nil, "the logs"))}, []string{"directory", "service", "manual"}, nil},
+		{"a log tells who changed a directory", 5, []func(*world){changedBy(host.Read(&host.Change{PID: 5}, "a log"))}, []string{"directory", "service"}, nil},
+		{"the scan process runs as root", 5, []func(*world){scanning(func(s *control.Scan) { s.AsRoot, s.UID, s.UserError = true, 0, "refused" })}, []string{"scan-service"}, nil},
+		{"the scan process runs as another user", 5, []func(*world){scanning(func(s *control.Scan) { s.UID = 1000 })}, []string{"scan-service"}, nil},
+		{"the scan process runs with another group", 5, []func(*world){scanning(func(s *control.Scan) { s.GID = 100 })}, []string{"scan-service"}, nil},
+		{"the scan process runs in further groups", 5, []func(*world){scanning(func(s *control.Scan) { s.Groups = []uint32{4} })}, []string{"scan-service"}, nil},
+		{"the scan process runs with capabilities", 5, []func(*world){scanning(func(s *control.Scan) { s.Capable = true })}, []string{"scan-service"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := soundWorld()

@@ -44,6 +44,9 @@ func (p *progress) end(n, of int, r installer.Result) {
 		return
 	}
 	fmt.Fprintf(p.w, "[%d/%d] %s: %s (%s)\n", n+1, of, r.Item.Step.Title().In(p.tool.Language), p.tool.text(outcomes[string(r.Outcome)]), r.Took.Round(time.Millisecond))
+	if teller, ok := r.Item.Step.(installer.Teller); ok && r.Outcome == installer.Done {
+		fmt.Fprintln(p.w, teller.Told().In(p.tool.Language))
+	}
 }
 
 // stop takes the moving mark away, also after a step that did not end.

@@ -35,7 +35,7 @@ type run struct {
 	facts   *health.Facts
 	matters []*matter
 	target  *installer.Host
-	changed bool // a step was applied
+	stale   bool // a step was applied since the connector last looked at the host
 
 	exclude, include []policy.Exclusion // that were asked for
 	wasRaised        bool               // fault 18, before they were changed
@@ -171,6 +171,9 @@ func (r *run) previewPlan(ctx context.Context, m *matter) {
 	if m.finding.ID == overload && !r.image() {
 		p.Items = r.lookAtBusy(ctx, m)
 	}
+	if (m.finding.ID == noHeaders || m.finding.ID == incompatible) && !r.image() {
+		p.Items = r.planOfBoot(r.nameKernels(ctx, p.Items))
+	}
 	if m.finding.ID == restarting || m.finding.ID == failing {
 		p.Items = r.planOfScan(m, p.Items)
 		r.readScanLogs(m)
@@ -267,7 +270,9 @@ func (r *run) carryOut(ctx context.Context, m *matter) {
 	p.stop()
 	m.plan.results = allOf(m.plan.Plan, results)
 	for _, result := range results {
-		r.changed = r.changed || result.Outcome == installer.Done
+		if result.Outcome == installer.Done {
+			r.stale = !installer.LookedAnew(result.Item.Step)
+		}
 	}
 	if err != nil && !errors.Is(err, context.Canceled) { // an interruption is said at the end
 		r.complain(err)
@@ -351,9 +356,10 @@ func (p plan) stepsDone() bool {
 	})
 }
 
-// tellConnector asks this project's running connector to evaluate. That it does not run is no error here: nothing waits to clear.
+// tellConnector asks this project's running connector to evaluate, unless it has since the last change. That it does not run is no error here:
+// nothing waits to clear.
 func (r *run) tellConnector(ctx context.Context) {
-	if !r.changed || r.facts.Connector.Vendor {
+	if !r.stale || r.facts.Connector.Vendor {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, evaluateWait)

@@ -132,6 +132,25 @@ func TestSecondRunDoesNothing(t *testing.T) {
 	}
 }
 
+// Where the connector has looked at the host after the last change, it is not asked once more; where a change came after that, it is.
+func TestConnectorIsAskedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		later bool
+		asked int
+	}{{"looked last", false, 0}, {"changed after it looked", true, 1}} {
+		w := withShell()
+		mending := w.items[0]
+		w.items = append(w.items, installer.Item{Step: &installer.EventSource{}})
+		if c.later {
+			w.items = append(w.items, mending)
+		}
+		if code, out, errs := w.remedy(t, call{args: []string{"5"}, adapt: yes}); code != ExitGone || w.asked != c.asked {
+			t.Errorf("%s: exit %d, asked %d times; expected %d\n%s%s", c.name, code, w.asked, c.asked, out, errs)
+		}
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	w := withShell()
 	ctx, cancel := context.WithCancel(t.Context())

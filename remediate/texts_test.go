@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,9 +14,12 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ampconnector/amp/bpf"
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/filelock"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -114,6 +118,52 @@ var deviations = []deviation{
 		f.Host.Account.User.Value.From, f.Host.Account.User.Value.Shell, f.Host.Account.User.Value.UID = host.FromNSS, "/bin/bash", 0
 	}},
 
+	{"directory service, groups", func(f *health.Facts) {
+		a := &f.Host.Account
+		a.User.Value.From, a.User.Value.GID, a.User.Value.UID = host.FromNSS, 100, 1500
+		a.ExtraGroups.Value, a.DirectoryGroups = []string{"adm", "staff"}, []string{"staff"}
+	}},
+	{"directory service, no group", func(f *health.Facts) {
+		a := &f.Host.Account
+		a.User.Value.From, a.Group.Value, a.PrimaryGroup.Value = host.FromNSS, nil, "users"
+	}},
+	{"directory service, group not known", func(f *health.Facts) {
+		a := &f.Host.Account
+		a.User.Value.From, a.Group.Value, a.PrimaryGroup.Err = host.FromNSS, nil, host.ErrNoAnswer
+	}},
+	{"directory service, group with gid 0", func(f *health.Facts) {
+		a := &f.Host.Account
+		a.Group.Value.From, a.Group.Value.GID, a.User.Value.GID = host.FromNSS, 0, 100
+	}},
+	{"directory service down", func(f *health.Facts) {
+		f.Host.Account.User = host.NotKnown[*host.Account]("/etc/passwd", host.ErrNoAnswer)
+	}},
+	{"no free ids", func(f *health.Facts) {
+		a := &f.Host.Account
+		a.User.Value, a.Group.Value = nil, nil
+		a.FreeUID, a.FreeGID = noID("SYS_UID_MIN 900\nSYS_UID_MAX 200\n", host.UIDs), noID("SYS_GID_MIN 0\nSYS_GID_MAX 0\n", host.GIDs)
+	}},
+	{"ids of people", func(f *health.Facts) {
+		f.Host.Account.User.Value = nil
+		f.Host.Account.FreeUID = noID("SYS_UID_MIN 2000\nSYS_UID_MAX 3000\nUID_MIN x\n", host.UIDs)
+	}},
+	{"no ids", func(f *health.Facts) {
+		f.Host.Account.User.Value = nil
+		f.Host.Account.FreeUID = noID("SYS_UID_MIN -2\n", host.UIDs)
+	}},
+
+	{"directory changed by somebody", func(f *health.Facts) {
+		directory(&host.DirectoryState{Mode: 0o777, IsDir: true})(f)
+		f.Changes = map[string]host.Reading[*host.Change]{f.Host.Directories[0].Want.Path: host.Read(&host.Change{PID: 7, Comm: "chmod", Login: 1000}, "/var/log/audit/audit.log")}
+	}},
+	{"directory changed by nobody knows", func(f *health.Facts) {
+		directory(&host.DirectoryState{Mode: 0o777, IsDir: true})(f)
+		f.Changes = map[string]host.Reading[*host.Change]{f.Host.Directories[0].Want.Path: host.Read[*host.Change](nil, "/var/log/audit/audit.log")}
+	}},
+	{"directory changed, logs not read", func(f *health.Facts) {
+		directory(&host.DirectoryState{Mode: 0o777, IsDir: true})(f)
+		f.Changes = map[string]host.Reading[*host.Change]{f.Host.Directories[0].Want.Path: host.NotKnown[*host.Change]("/var/log/audit/audit.log", fs.ErrPermission)}
+	}},
 	{"directory gone", directory(nil)},
 	{"directory is a file", directory(&host.DirectoryState{Mode: 0o644})},
 	{"directory is a link", directory(&host.DirectoryState{Mode: 0o777, IsDir: true, Symlink: true})},
@@ -161,6 +211,22 @@ var deviations = []deviation{
 	}},
 }
 
+// noID is what is known of a free id where login.defs leaves none.
+func noID(defs string, k host.IDKind) host.Reading[uint32] {
+	dir, err := os.MkdirTemp("", "login.defs")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	for name, text := range map[string]string{"passwd": "", "group": "", "login.defs": defs} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "etc"), 0o755), os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644)); err != nil {
+			panic(err)
+		}
+	}
+	_, err = host.FreeID(context.Background(), host.At(dir), k, nil)
+	return host.NotKnown[uint32](host.LoginDefsPath, err)
+}
+
 // monitoring are the conditions of the faults about monitors and kernels.
 var monitoring = []deviation{
 	{"switches off", func(f *health.Facts) { f.Policy.Value.MonitorFiles, f.Policy.Value.MonitorNetwork = false, false }},
@@ -179,6 +245,21 @@ var monitoring = []deviation{
 	{"no headers", withoutBTF(nil)},
 	{"other headers", withoutBTF(&host.Headers{Link: "/lib/modules/6.1/build", Release: "5.4"})},
 	{"half headers", withoutBTF(&host.Headers{Link: "/lib/modules/6.1/build", Missing: []string{"Makefile"}})},
+	{"no compiler", layoutsMissing(&layout.Error{Why: layout.NoCompiler, From: "/tree", Wanted: "gcc-12"}, control.Layouts{})},
+	{"shuffled", layoutsMissing(&layout.Error{Why: layout.Shuffled, From: "/tree"}, control.Layouts{})},
+	{"incomplete, as the daemon saw", layoutsMissing(nil, control.Layouts{Cause: string(layout.TreeIncomplete), From: "/tree", Detail: "linux/fs.h"})},
+	{"build failed", layoutsMissing(nil, control.Layouts{Cause: string(layout.BuildFailed), From: "/tree", Detail: "x.c:3", Log: "/log"})},
+	{"of a newer daemon", layoutsMissing(nil, control.Layouts{Cause: "full-moon", From: "/tree"})},
+	{"being derived", layoutsMissing(nil, control.Layouts{Pending: true, From: "/tree"})},
+	{"not derived", layoutsMissing(nil, control.Layouts{})},
+	{"in a file", func(f *health.Facts) {
+		layoutsMissing(nil, control.Layouts{})(f)
+		f.BPF.Layouts.Value.Origin, f.BPF.Layouts.Value.Passed = layout.External, []*layout.Error{{Why: layout.OtherRelease, From: "/boot/vmlinux"}}
+	}},
+	{"files not read", func(f *health.Facts) {
+		withoutBTF(nil)(f)
+		f.BPF.Layouts = host.NotKnown[bpf.Layouts]("/var/lib/cisco/amp/btf", fs.ErrPermission)
+	}},
 	{"right headers", withoutBTF(&host.Headers{Link: "/lib/modules/6.1/build", Release: "5.14.0-427.el9.x86_64"})},
 }
 
@@ -238,6 +319,18 @@ func withoutBTF(h *host.Headers) func(*health.Facts) {
 		f.BPF.KernelBTF.Value = false
 		f.Host.Kernel.Value.Headers = host.Read(h, "/lib/modules/6.1/build")
 		f.Monitoring.Value = health.Monitoring{Source: monitor.Degraded, Chosen: monitor.Degraded, Proved: true, Detail: "exec of process 7"}
+	}
+}
+
+func layoutsMissing(why *layout.Error, met control.Layouts) func(*health.Facts) {
+	return func(f *health.Facts) {
+		withoutBTF(&host.Headers{Link: "/lib/modules/6.1/build", Release: "5.14.0-427.el9.x86_64"})(f)
+		origin := layout.Derived
+		if why != nil {
+			origin = layout.None
+		}
+		f.BPF.Layouts = host.Read(bpf.Layouts{Found: layout.Found{Origin: origin, From: "/tree", Reason: why}}, "/tree")
+		f.Monitoring.Value.Chosen, f.Monitoring.Value.Layouts = monitor.EBPFHeaders, met
 	}
 }
 
@@ -411,8 +504,8 @@ func TestErrorsOfTheToolAreInBothLanguages(t *testing.T) {
 	noFolder := (&Tool{Root: "/proc/self/exe"}).prepare()
 	for _, err := range []error{
 		errNumber, errUnknown, noRoot, noFolder, ErrNoRemedy, fs.ErrPermission, errors.New("odd"),
-		&installer.LockedError{Path: "/run/cisco-amp/lock"},
-		&installer.LockedError{Path: "/run/cisco-amp/lock", Holder: installer.Holder{Program: "ampdaemon", PID: 7}, Gone: true, Waited: 1},
+		&installer.LockedError{HeldError: &filelock.HeldError{Path: installer.LockPath}},
+		&installer.LockedError{HeldError: &filelock.HeldError{Path: installer.LockPath, Holder: filelock.Holder{Program: "ampdaemon", PID: 7}, Gone: true, Waited: 1}},
 		&installer.StepError{Title: fault.Text{EN: "create user x", JA: "ユーザー x の作成"}, Err: errDisk},
 		errors.Join(&installer.StepError{Title: fault.Text{EN: "create user x", JA: "ユーザー x の作成"}, Err: errDisk}, fs.ErrNotExist),
 	} {

@@ -29,7 +29,8 @@ type Tool struct {
 	Yes        bool
 	Privileged bool // the process is root
 	Exclusions ExclusionChoice
-	Rollback   bool // with fault 6 or 7: the newest definitions are dropped
+	Rollback   bool   // with fault 6 or 7: the newest definitions are dropped
+	Boot       string // with fault 11 or 16: release of the kernel that is to boot from now on
 
 	hands hands // what touches the host; its zero value is the real thing
 }

@@ -150,7 +150,9 @@ func (w *world) run(ctx context.Context, _ *installer.Host, p installer.Plan, o 
 		default:
 			w.applied = append(w.applied, item.Step.Title().EN)
 			r.Outcome = installer.Done
-			if r.Err = item.Step.(*act).apply(); r.Err != nil {
+			if a, ok := item.Step.(*act); !ok {
+				break // a real one, of which only the kind matters
+			} else if r.Err = a.apply(); r.Err != nil {
 				r.Outcome = installer.Failed
 			}
 		}

@@ -50,6 +50,7 @@ func (c *command) root() *cobra.Command {
 	own.StringArrayVar(&c.tool.Exclusions.Include, "include", nil, "with 18: take an exclusion back; may be repeated")
 	own.BoolVar(&c.tool.Exclusions.Children, "children", false, "with --exclude: what the programs start is left out too")
 	own.BoolVar(&c.tool.Rollback, "rollback", false, "with 6 or 7: drop the newest definitions and go back to the set before")
+	own.StringVar(&c.tool.Boot, "boot", "", "with 11 or 16: make this installed kernel release the one that boots from now on; nothing is rebooted")
 	check, explain := c.checkCommand(), c.explainCommand()
 	root.AddCommand(check, explain, c.versionCommand())
 	offer(root, check, explain)
@@ -64,7 +65,7 @@ func (c *command) remedy(cmd *cobra.Command, args []string) error {
 		return err
 	case c.policy:
 		c.code = c.tool.PrintPolicy(cmd.Context(), s)
-	case len(args) > 0 || len(c.tool.Exclusions.Exclude)+len(c.tool.Exclusions.Include) > 0 || c.tool.Exclusions.Children || c.tool.Rollback:
+	case len(args) > 0 || len(c.tool.Exclusions.Exclude)+len(c.tool.Exclusions.Include) > 0 || c.tool.Exclusions.Children || c.tool.Rollback || c.tool.Boot != "":
 		c.code = c.tool.Remedy(cmd.Context(), s)
 	case c.tool.DryRun || c.tool.Yes:
 		return errNoNumbers.wrong()

@@ -11,7 +11,7 @@ func offer(root, check, explain *cobra.Command) {
 	root.ValidArgsFunction = completion.Faults("all\tevery fault that is present")
 	check.ValidArgsFunction = completion.Faults()
 	explain.ValidArgsFunction = completion.Faults()
-	completion.Offer(root, map[string][]string{"output": {"text", "json"}, "lang": {"en", "ja"}, "kernel": nil})
+	completion.Offer(root, map[string][]string{"output": {"text", "json"}, "lang": {"en", "ja"}, "kernel": nil, "boot": nil})
 	if err := root.MarkPersistentFlagDirname("root"); err != nil {
 		panic(err) // there is no such flag
 	}

@@ -7,17 +7,24 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/ampconnector/amp/cmd/internal/hostsetup"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/remediate"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if filepath.Base(os.Args[0]) == hostsetup.Name { // a link to this program: two programs of this size would share nearly all of their code
+		os.Exit(hostsetup.Main(version))
+	}
+	os.Exit(run())
+}
 
 // run is main with an exit code. The first interrupt ends the work between two steps, a second one the program.
 func run() int {

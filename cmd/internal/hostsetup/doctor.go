@@ -1,4 +1,4 @@
-package main
+package hostsetup
 
 import (
 	"github.com/spf13/cobra"

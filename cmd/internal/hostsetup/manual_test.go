@@ -1,4 +1,4 @@
-package main
+package hostsetup
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 )
 
 func TestManual(t *testing.T) {
-	page, err := os.ReadFile("../../packaging/files/man/amp-install.8")
+	page, err := os.ReadFile("../../../packaging/files/man/amp-install.8")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ tools_of() {
 		tools_of build
 		tools_of lab
 		tools_of generate
-		echo gcc gcc
+		echo xz xz-utils
 		echo shellcheck shellcheck
 		echo gpg gpg
 		echo lintian lintian
@@ -31,12 +31,16 @@ tools_of() {
 		tools_of build
 		echo qemu-system-x86_64 qemu-system-x86
 		echo mmdebstrap mmdebstrap
+		echo dpkg-scanpackages dpkg-dev
 		echo setfiles policycoreutils
 		echo semodule policycoreutils
 		echo seinfo setools
 		echo sesearch setools
 		echo rpmbuild rpm
 		echo mke2fs e2fsprogs
+		echo /usr/share/OVMF/OVMF_CODE_4M.ms.fd ovmf
+		echo make make
+		echo gcc gcc
 		;;
 	generate)
 		echo clang-14 clang-14

@@ -1,8 +1,10 @@
 #!/bin/bash
 # remedy19.sh: in debian12-enforcing-el, what amp-remediate 19 costs beside the bare semodule -i of the same module, in turns,
 # and what it costs where the rule holds already. With lab exec --counted the guest's time is instructions, 1 ns each: it then depends
-# neither on the machine nor on what else runs there.
+# neither on the machine nor on what else runs there, and a turn takes 10 minutes: a file "turns" with the number of them can be given with it.
 set -euo pipefail
+turns=3
+[[ ! -e /media/amplab/turns ]] || turns=$(cat /media/amplab/turns)
 cil=/opt/cisco/amp/share/selinux/cisco-secure-bpf.cil
 
 # took COMMAND…: runs it and prints how long that took, in ms.
@@ -15,7 +17,7 @@ took() {
 export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -q /media/amplab/packages/amp-connector*.deb >/dev/null 2>&1
 # The daemon would re-read the host at each policy load, beside what is measured, for both alike; it stays.
-for turn in 1 2 3; do
+for turn in $(seq "$turns"); do
 	semodule -r cisco-secure-bpf >/dev/null 2>&1
 	bare=$(took semodule -i "$cil")
 	semodule -r cisco-secure-bpf >/dev/null 2>&1

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"unchanged": unchangedCommand,
 		"jsonpath":  jsonpath,
 		"installed": installed,
+		"watching":  watching,
+		"scanning":  scanning,
 	}
 }
 
@@ -94,12 +97,18 @@ func atend(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// runCommand runs a program or, after "sh", shell text; standard output and error come as one text.
+// commandPatience bounds one command, so that one that never ends is named, and not only missed when the time of the guest is over.
+const commandPatience = 10 * time.Minute
+
+// runCommand runs a program or, after "sh", shell text; standard output and error come as one text. One that does not end is status 127.
 func runCommand(ts *testscript.TestScript, args []string) (string, int) {
 	if args[0] == "sh" && len(args) == 2 {
 		args = []string{"sh", "-c", args[1]}
 	}
-	cmd := exec.Command(args[0], args[1:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.WaitDelay = time.Second // for what its children hold open
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = environment(ts)
 	out, err := cmd.CombinedOutput()
@@ -107,6 +116,8 @@ func runCommand(ts *testscript.TestScript, args []string) (string, int) {
 	switch {
 	case err == nil:
 		return string(out), 0
+	case ctx.Err() != nil:
+		return fmt.Sprintf("%s%q has not ended after %s\n", out, args, commandPatience), 127
 	case errors.As(err, &ended):
 		return string(out), ended.ExitCode()
 	}
@@ -146,6 +157,26 @@ func installed(ts *testscript.TestScript, neg bool, args []string) {
 	if out, code := runCommand(ts, []string{"sh", text}); code != 0 {
 		ts.Fatalf("install: exit status %d:\n%s", code, out)
 	}
+}
+
+// watchingPatience bounds how long the connector may take, after any start or change of its source, until it sees events and scans files.
+const watchingPatience = 240 * time.Second
+
+// watching waits until the connector has seen its own canary: until then an event may be missed. Standard output is ampcli status.
+func watching(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: watching")
+	}
+	waitfor(ts, false, []string{watchingPatience.String(), "sh", `ampcli status > "$WORK/.status"; cat "$WORK/.status"; grep -q "^Canary: *seen" "$WORK/.status"`})
+}
+
+// scanning waits until the connector sees events and its scan service is ready. Standard output is ampcli status.
+func scanning(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: scanning")
+	}
+	waitfor(ts, false, []string{watchingPatience.String(), "sh", `ampcli status -o json | grep -q '"state": "ready"' || { ampcli status -v; exit 1; }`})
+	watching(ts, false, nil)
 }
 
 // condition answers [root] and [selinux], whether the guest's kernel runs with SELinux.

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -33,6 +34,25 @@ func guestsOf(name string, script []byte) ([]string, error) {
 	}
 	return nil, fmt.Errorf("%s: no line \"# guest: NAME[,NAME]\" among the first %d", name, headerLines)
 }
+
+// bootOf returns the boot of the guest in which a script runs, from its line "# boot: NUMBER"; without one that is the first.
+func bootOf(name string, script []byte) (int, error) {
+	s := bufio.NewScanner(bytes.NewReader(script))
+	for n := 0; n < headerLines && s.Scan(); n++ {
+		text, ok := strings.CutPrefix(s.Text(), "# boot:")
+		if !ok {
+			continue
+		}
+		boot, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || boot < 1 || boot > maxBoots {
+			return 0, fmt.Errorf("%s: line %d: boot %q, expected 1 to %d", name, n+1, text, maxBoots)
+		}
+		return boot, nil
+	}
+	return 1, nil
+}
+
+const maxBoots = 9
 
 // runsIn reports whether a script for the listed guests runs in guest.
 func runsIn(list []string, guest string) bool { return slices.Contains(list, guest) }

@@ -17,6 +17,7 @@ import (
 var (
 	guestFlag   = flag.String("guest", "", "name of the guest that this runs in; without it only the scripts' form is checked")
 	scriptsFlag = flag.String("scripts", "", "regular expression for the names of the scripts to run; empty is all")
+	bootFlag    = flag.Int("boot", 1, "how many times the guest has been booted; only scripts for that boot run")
 	payloadFlag = flag.String("payload", "/media/amplab", "folder of the payload drive")
 )
 
@@ -42,14 +43,19 @@ func TestGuest(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if !runsIn(guests, *guestFlag) || !only.MatchString(name) {
+		boot, err := bootOf(file, text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if boot != *bootFlag || !runsIn(guests, *guestFlag) || !only.MatchString(name) {
 			continue
 		}
 		ran++
 		t.Run(name, func(t *testing.T) { runScript(t, file) })
 	}
 	if ran == 0 {
-		t.Errorf("no script for guest %q matches %q", *guestFlag, *scriptsFlag)
+		t.Errorf("no script for boot %d of guest %q matches %q", *bootFlag, *guestFlag, *scriptsFlag)
 	}
 }
 
@@ -108,9 +114,17 @@ func TestScripts(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, g := range guests {
-			if _, err := m.Guest(g); err != nil {
+		boot, err := bootOf(file, a.Comment)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, name := range guests {
+			g, err := m.Guest(name)
+			if err != nil {
 				t.Errorf("%s: %v", file, err)
+			}
+			if boot > 1 && !g.SecureBoot {
+				t.Errorf("%s: %s is booted only once", file, name)
 			}
 		}
 	}
@@ -130,6 +144,25 @@ func TestGuestsOf(t *testing.T) {
 		got, err := guestsOf("x", []byte(c.script))
 		if (err != nil) != c.fails || strings.Join(got, " ") != c.want {
 			t.Errorf("%q: %q, %v; expected %q, an error: %t", c.script, got, err, c.want, c.fails)
+		}
+	}
+}
+
+func TestBootOf(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		want   int
+		fails  bool
+	}{
+		{script: "# guest: a\n", want: 1},
+		{script: "# guest: a\n# boot: 2\nexec true\n", want: 2},
+		{script: "# boot: 0\n", fails: true},
+		{script: "# boot: twice\n", fails: true},
+		{script: strings.Repeat("#\n", headerLines) + "# boot: 2\n", want: 1},
+	} {
+		got, err := bootOf("x", []byte(c.script))
+		if (err != nil) != c.fails || got != c.want {
+			t.Errorf("%q: %d, %v; expected %d, an error: %t", c.script, got, err, c.want, c.fails)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,7 @@ func TestFollow(t *testing.T) {
 		name, port, out string
 		status          int
 		told            bool
+		reboots         string // the passwords of each
 	}{
 		{name: "all well", port: "a\r\nb\n\namp-lab: exit 0\n", out: "a\nb\n\n", told: true},
 		{name: "failed", port: "a\namp-lab: exit 3\n", out: "a\n", status: 3, told: true},
@@ -20,12 +23,22 @@ func TestFollow(t *testing.T) {
 		{name: "no number", port: "amp-lab: exit x\n"},
 		{name: "no exit status", port: "amp-lab: exit 256\n", status: 256},
 		{name: "nothing"},
+		{name: "booted again", port: "a\namp-lab: reboot secret\nb\namp-lab: reboot \namp-lab: exit 0\n", out: "a\nb\n", told: true, reboots: "<secret><>"},
+		{name: "died on the way", port: "a\namp-lab: reboot secret\n", out: "a\n", reboots: "<secret>"},
 	} {
 		var out bytes.Buffer
-		status, told, err := follow(strings.NewReader(c.port), &out)
-		if status != c.status || told != c.told || err != nil || out.String() != c.out {
-			t.Errorf("%s: status %d, told %t, %v, output %q", c.name, status, told, err, out.String())
+		reboots := ""
+		status, told, err := follow(strings.NewReader(c.port), &out, func(answer string) error {
+			reboots += "<" + answer + ">"
+			return nil
+		})
+		if status != c.status || told != c.told || err != nil || out.String() != c.out || reboots != c.reboots {
+			t.Errorf("%s: status %d, told %t, %v, output %q, reboots %q", c.name, status, told, err, out.String(), reboots)
 		}
+	}
+	bad := errors.New("bad")
+	if _, told, err := follow(strings.NewReader("amp-lab: reboot\namp-lab: exit 0\n"), io.Discard, func(string) error { return bad }); !errors.Is(err, bad) || told {
+		t.Errorf("told %t, error %v, expected %v", told, err, bad)
 	}
 }
 
@@ -64,15 +77,31 @@ func TestSetLoginDefs(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	img := Image{Guest: Guest{CPUs: 2, MemoryMiB: 512, SELinux: SELinux{Mode: "enforcing"}}, Disk: "/d"}
-	args := strings.Join(img.arguments("/p", "/s", "x.target"), " ")
-	for _, want := range []string{"-nic none", "-accel tcg", "snapshot=on", "selinux=1", "readonly=on", "systemd.unit=x.target"} {
+	args := strings.Join(img.arguments("/d", "x.target"), " ")
+	for _, want := range []string{"-nic none", "-accel tcg", "snapshot=on", "selinux=1", "file=/d/payload.img,if=virtio,format=raw,readonly=on", "systemd.unit=x.target", "-no-reboot"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("%q is missing in %s", want, args)
 		}
 	}
 	img.Guest.SELinux.Mode = "disabled"
-	if args := strings.Join(img.arguments("/p", "/s", "x.target"), " "); strings.Contains(args, "selinux=1") {
+	if args := strings.Join(img.arguments("/d", "x.target"), " "); strings.Contains(args, "selinux=1") {
 		t.Errorf("a guest without SELinux boots with it: %s", args)
+	}
+}
+
+// A guest under Secure Boot gets its kernel from the firmware, and may be booted again.
+func TestFirmwareArguments(t *testing.T) {
+	img := Image{Guest: Guest{SecureBoot: true, SELinux: SELinux{Mode: "disabled"}}}
+	args := strings.Join(img.arguments("/d", "x.target"), " ")
+	for _, want := range []string{"q35,smm=on", "property=secure,value=on", "readonly=on,file=" + firmwareCode, "file=/d/variables.fd", "file=fat:/d/esp", "bootindex=0"} {
+		if !strings.Contains(args, want) {
+			t.Errorf("%q is missing in %s", want, args)
+		}
+	}
+	for _, no := range []string{"-kernel", "-no-reboot", "-append"} {
+		if strings.Contains(args, no) {
+			t.Errorf("%q is in %s", no, args)
+		}
 	}
 }
 
@@ -85,7 +114,7 @@ func TestClock(t *testing.T) {
 		{true, "-accel tcg,thread=single -icount shift=0,sleep=off -cpu"},
 	} {
 		img := Image{Guest: Guest{CPUs: 1, Counted: c.counted, SELinux: SELinux{Mode: "disabled"}}}
-		if got := strings.Join(img.arguments("drive", "serial", "target"), " "); !strings.HasPrefix(got, c.want) {
+		if got := strings.Join(img.arguments("dir", "target"), " "); !strings.HasPrefix(got, c.want) {
 			t.Errorf("counted %t: %s, expected %s at the start", c.counted, got, c.want)
 		}
 	}

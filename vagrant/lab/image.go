@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,7 @@ func CacheDir() (string, error) {
 
 // key is a hash of everything that an image is made from, but for the versions that the package sources hold on the day.
 func (g Guest) key() (string, error) {
-	g.Timeout, g.CPUs, g.MemoryMiB, g.Purpose, g.Counted = 0, 0, 0, "", false
+	g.Timeout, g.CPUs, g.MemoryMiB, g.Purpose, g.Counted, g.Cmdline = 0, 0, 0, "", false, nil
 	h := sha256.New()
 	if err := json.NewEncoder(h).Encode(g); err != nil {
 		return "", err
@@ -143,6 +144,13 @@ func (b *builder) run(ctx context.Context, tool string, args ...string) (string,
 	cmd.Stdout = &out
 	cmd.Stderr = io.MultiWriter(&errs, b.log)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+	// A tool that is ended in the middle leaves the machine's own /dev, /proc and /sys mounted below the scratch directory, which is deleted then:
+	// they are mounted where nobody else sees them. Its children are ended with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if os.Geteuid() == 0 {
+		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWNS
+	}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("%s: %w: %s", tool, err, lastLine(errs.String()))
 	}
@@ -159,12 +167,13 @@ func lastLine(s string) string {
 func (b *builder) build(ctx context.Context, g Guest, dir string) error {
 	root := filepath.Join(b.scratch, "root")
 	for _, step := range []func() error{
-		func() error { return b.bootstrap(ctx, g, root) },
+		func() error { return b.bootstrap(ctx, g, root, dir) },
 		func() error { return b.configure(g, root) },
 		func() error { return b.putFiles(root) },
 		func() error { return b.rpmHost(ctx, g, root) },
 		func() error { return b.confine(ctx, g.SELinux, root) },
 		func() error { return takeBoot(root, dir) },
+		func() error { return takeSigned(g, root, dir) },
 		func() error { return b.disk(ctx, root, filepath.Join(dir, "disk.img")) },
 	} {
 		if err := step(); err != nil {
@@ -174,8 +183,9 @@ func (b *builder) build(ctx context.Context, g Guest, dir string) error {
 	return nil
 }
 
-// bootstrap unpacks the guest's packages into root from the machine's own package sources.
-func (b *builder) bootstrap(ctx context.Context, g Guest, root string) error {
+// bootstrap unpacks the guest's packages into root from the machine's own package sources. The image's own folder gets the headers of its kernel,
+// for a guest that wants modules.
+func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) error {
 	all, err := MachineSources("/etc/apt")
 	if err != nil {
 		return err
@@ -204,8 +214,28 @@ func (b *builder) bootstrap(ctx context.Context, g Guest, root string) error {
 	for _, o := range options {
 		args = append(args, "--aptopt="+o)
 	}
+	if len(g.CanHave) > 0 {
+		args = append(args, "--customize-hook="+repositoryHook(g.CanHave))
+	}
+	if g.Modules {
+		if err := os.Mkdir(filepath.Join(dir, headersFolder), 0o755); err != nil {
+			return err
+		}
+		args = append(args, "--customize-hook="+headersHook(filepath.Join(dir, headersFolder)))
+	}
 	_, err = b.run(ctx, "mmdebstrap", append(args, g.Suite, root, list)...)
 	return err
+}
+
+// repositoryDir is where a guest has the packages that it can have, as a repository without signatures.
+const repositoryDir = "usr/share/amp-lab/debs"
+
+// repositoryHook is a hook of mmdebstrap that downloads packages, with those that they need and the guest has not, and writes the
+// repository's list. It comes from the same sources at the same time as the guest's kernel, and so has that kernel's headers.
+func repositoryHook(packages []string) string {
+	return strings.NewReplacer("DIR", repositoryDir, "NAMES", strings.Join(packages, " ")).Replace(
+		`set -eu; rm -f "$1"/var/cache/apt/archives/*.deb; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -y --download-only install NAMES; ` +
+			`mkdir -p "$1/DIR"; mv "$1"/var/cache/apt/archives/*.deb "$1/DIR"; cd "$1/DIR"; dpkg-scanpackages --multiversion . > Packages`)
 }
 
 // allPackages are the packages of a guest, once each.
@@ -216,6 +246,9 @@ func (g Guest) allPackages() []string {
 	}
 	if g.RPM {
 		all = append(all, "rpm")
+	}
+	if g.SecureBoot {
+		all = append(all, signedPackages...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -27,16 +27,21 @@ type Guest struct {
 	Suite     string            `yaml:"suite"`
 	Kernel    string            `yaml:"kernel"`
 	Packages  []string          `yaml:"packages"`
+	CanHave   []string          `yaml:"can_have" json:",omitempty"`
 	SELinux   SELinux           `yaml:"selinux"`
 	LoginDefs map[string]string `yaml:"login_defs"`
 	RPM       bool              `yaml:"rpm"`
 	Masked    []string          `yaml:"masked" json:",omitempty"`
 	Rooms     []string          `yaml:"rooms" json:"-"`
 	Counted   bool              `yaml:"counted" json:",omitempty"`
+	Cmdline   []string          `yaml:"parameters" json:",omitempty"`
 	Nightly   bool              `yaml:"nightly" json:"-"`
 	MemoryMiB int               `yaml:"memory_mib"`
 	CPUs      int               `yaml:"cpus"`
 	Timeout   time.Duration     `yaml:"timeout"`
+
+	SecureBoot bool `yaml:"secure_boot" json:",omitempty"`
+	Modules    bool `yaml:"modules" json:",omitempty"`
 }
 
 // SELinux says how a guest is confined.
@@ -132,6 +137,7 @@ var (
 	unitName    = regexp.MustCompile(`^[a-z0-9][a-z0-9@_-]*\.(service|socket|timer|path)$`)
 	settingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	roomName    = regexp.MustCompile(`^[a-z][a-z0-9]*(/[a-z][a-z0-9]*)*$`)
+	parameter   = regexp.MustCompile(`^[a-z][A-Za-z0-9_.-]*(=[A-Za-z0-9_.,:/-]+)?$`)
 	modes       = []string{"enforcing", "permissive", "disabled"}
 )
 
@@ -150,11 +156,17 @@ func (g Guest) problems() []string {
 	for _, p := range g.Packages {
 		need(packageName.MatchString(p), "packages: %q is no package name", p)
 	}
+	for _, p := range g.CanHave {
+		need(packageName.MatchString(p), "can_have: %q is no package name", p)
+	}
 	for _, u := range g.Masked {
 		need(unitName.MatchString(u), "masked: %q is no unit", u)
 	}
 	for _, r := range g.Rooms {
 		need(roomName.MatchString(r), "rooms: %q is no folder of Go tests, expected %s", r, roomName)
+	}
+	for _, p := range g.Cmdline {
+		need(parameter.MatchString(p), "parameters: %q, expected %s", p, parameter)
 	}
 	for k, v := range g.LoginDefs {
 		need(settingName.MatchString(k), "login_defs: %q: expected %s", k, settingName)
@@ -163,6 +175,7 @@ func (g Guest) problems() []string {
 	need(g.MemoryMiB >= 256 && g.MemoryMiB <= 16384, "memory_mib is %d, expected 256 to 16384", g.MemoryMiB)
 	need(g.CPUs >= 1 && g.CPUs <= 8, "cpus is %d, expected 1 to 8", g.CPUs)
 	need(!g.Counted || g.CPUs == 1, "cpus is %d: a guest whose instructions are counted has 1", g.CPUs)
+	need(!g.SecureBoot || !g.Counted, "secure_boot: a guest whose instructions are counted boots without firmware")
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)
 }

@@ -51,10 +51,13 @@ func TestParseMatrix(t *testing.T) {
 		{", type: default", "", "needs both"},
 		{"UMASK", "umask", "login_defs"},
 		{"[attr]", "['attr; rm']", "no package name"},
+		{"[attr]", "[attr]\n    can_have: ['$(rm)']", `can_have: "$(rm)" is no package name`},
 		{"512", "5", "memory_mib is 5"},
 		{"cpus: 1", "cpus: 0", "cpus is 0"},
 		{"5m", "5s", "timeout is 5s"},
 		{"cpus: 1", "cpus: 2\n    counted: true", "cpus is 2: a guest whose instructions are counted has 1"},
+		{"cpus: 1", "cpus: 1\n    counted: true\n    secure_boot: true", "secure_boot: "},
+		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
 		{"guests:", "guests: []\nothers:", "others"},
 		{"timeout: 5m\n", "timeout: 5m\n---\n{}\n", "second YAML document"},
@@ -96,6 +99,8 @@ func TestKey(t *testing.T) {
 		"packages":   func(g *Guest) { g.Packages = append([]string{"jq"}, g.Packages...) },
 		"login.defs": func(g *Guest) { g.LoginDefs = map[string]string{"UMASK": "022"} },
 		"masked":     func(g *Guest) { g.Masked = []string{"auditd.service"} },
+		"firmware":   func(g *Guest) { g.SecureBoot = true },
+		"modules":    func(g *Guest) { g.Modules = true },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {
 		if key(change) == same {

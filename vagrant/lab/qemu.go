@@ -23,18 +23,25 @@ var ErrGuestDied = errors.New("the guest ended before its payload did")
 
 // Boot starts a fresh copy of a guest, runs the payload and returns the payload's exit status. The payload's output goes to out as it
 // comes; dir keeps the console's log (serial.log). The guest has no network. It is ended at the row's time limit.
+// A guest under Secure Boot may be booted again, with its disk and its firmware's variables as they are then: see RebootLine.
 func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, img.Guest.Timeout, fmt.Errorf("%s: its time limit of %s is over", img.Guest.Name, img.Guest.Timeout))
 	defer cancel()
-	drive, err := drivePayload(ctx, p, dir)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if err := img.prepare(ctx, p, dir, "amp-lab.target"); err != nil {
+		return 0, err
+	}
+	defer clean(dir)
+	serial := filepath.Join(dir, "serial.log")
+	args := append(img.arguments(dir, "amp-lab.target"),
+		"-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=amp-lab")
+	cmd := exec.CommandContext(ctx, emulator, args...)
+	reboot, leave, err := img.sitDown(ctx, cmd, serial)
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(drive)
-	serial := filepath.Join(dir, "serial.log")
-	args := append(img.arguments(drive, serial, "amp-lab.target"),
-		"-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=amp-lab")
-	cmd := exec.CommandContext(ctx, emulator, args...)
+	defer leave()
 	// An end of file on the emulator's standard input would unplug the port, and the guest's writes to it would wait for ever.
 	if _, err := cmd.StdinPipe(); err != nil {
 		return 0, err
@@ -45,7 +52,13 @@ func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) 
 	}
 	status, told := 0, false
 	err = runBound(cmd, func() error {
-		status, told, err = follow(port, out)
+		status, told, err = follow(port, out, func(password string) error {
+			err := reboot(password)
+			if err != nil {
+				end(err)
+			}
+			return err
+		})
 		return err
 	})
 	switch {
@@ -59,49 +72,98 @@ func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) 
 	return status, nil
 }
 
+// sitDown gives the guest that cmd will be a console, which is kept in log, and someone before it for as long as leave is not called: what to do
+// while the guest boots again, with the password for the key screen.
+func (img Image) sitDown(ctx context.Context, cmd *exec.Cmd, log string) (reboot func(password string) error, leave func(), err error) {
+	if !img.Guest.SecureBoot {
+		cmd.Args = append(cmd.Args, "-serial", "file:"+log)
+		once := fmt.Errorf("%s: only a guest under Secure Boot is booted again", img.Guest.Name)
+		return func(string) error { return once }, func() {}, nil
+	}
+	kept, err := os.Create(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	line, err := connectConsole(cmd)
+	if err != nil {
+		kept.Close()
+		return nil, nil, err
+	}
+	screen := newConsole(line, kept)
+	reboot = func(password string) error {
+		if password == "" {
+			return nil
+		}
+		return screen.enrol(ctx, password)
+	}
+	return reboot, func() {
+		line.Close()
+		kept.Close()
+	}, nil
+}
+
 // Shell boots a fresh copy of a guest and connects a root login in it with this program's terminal. The guest ends with the login.
 func Shell(ctx context.Context, img Image, p Payload, dir string) error {
-	drive, err := drivePayload(ctx, p, dir)
-	if err != nil {
+	if err := img.prepare(ctx, p, dir, "amp-lab-shell.target"); err != nil {
 		return err
 	}
-	defer os.Remove(drive)
-	args := append(img.arguments(drive, filepath.Join(dir, "serial.log"), "amp-lab-shell.target"),
+	defer clean(dir)
+	args := append(img.arguments(dir, "amp-lab-shell.target"), "-serial", "file:"+filepath.Join(dir, "serial.log"),
 		"-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=port")
 	cmd := exec.CommandContext(ctx, emulator, args...)
 	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
 	return runBound(cmd, func() error { return nil })
 }
 
-// drivePayload writes the payload's drive into dir.
-func drivePayload(ctx context.Context, p Payload, dir string) (string, error) {
+// prepare writes into dir what the guest is booted from beside its disk.
+func (img Image) prepare(ctx context.Context, p Payload, dir, target string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return err
+	}
+	if img.Guest.SecureBoot {
+		if err := img.writeFirmware(dir, img.words(target)); err != nil {
+			return err
+		}
 	}
 	log, err := os.Create(filepath.Join(dir, "payload.log"))
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer log.Close()
-	drive := filepath.Join(dir, "payload.img")
-	return drive, p.write(ctx, drive, log)
+	return p.write(ctx, payloadDrive(dir), log)
 }
 
-// arguments are those of the emulator, without what the payload's port needs. KVM is not used: the machines that run this have it
-// in name only, and figures and timing are then the same everywhere.
-func (img Image) arguments(drive, serial, target string) []string {
-	kernel := []string{"root=/dev/vda", "rw", "console=ttyS0", "panic=-1", "mitigations=off", "systemd.unit=" + target, "systemd.show_status=1"}
+// clean removes what is large of it.
+func clean(dir string) {
+	os.Remove(payloadDrive(dir))
+	os.RemoveAll(filepath.Join(dir, bootFolder))
+}
+
+func payloadDrive(dir string) string { return filepath.Join(dir, "payload.img") }
+
+// words are the kernel's command line.
+func (img Image) words(target string) []string {
+	words := []string{"root=/dev/vda", "rw", "console=ttyS0", "panic=-1", "mitigations=off", "systemd.unit=" + target, "systemd.show_status=1"}
 	if s := img.Guest.SELinux; s.Enabled() {
-		kernel = append(kernel, "security=selinux", "selinux=1")
+		words = append(words, "security=selinux", "selinux=1")
 	}
-	return append(img.Guest.clock(),
+	return append(words, img.Guest.Cmdline...)
+}
+
+// arguments are those of the emulator, without what the payload's port and the console need. KVM is not used: the machines that run this have it
+// in name only, and figures and timing are then the same everywhere.
+func (img Image) arguments(dir, target string) []string {
+	args := append(img.Guest.clock(),
 		"-cpu", "max", "-smp", strconv.Itoa(img.Guest.CPUs), "-m", strconv.Itoa(img.Guest.MemoryMiB),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
-		"-kernel", img.Kernel, "-initrd", img.Initrd, "-append", strings.Join(kernel, " "),
+		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
 		"-drive", "file="+img.Disk+",if=virtio,format=raw,snapshot=on",
-		"-drive", "file="+drive+",if=virtio,format=raw,readonly=on",
-		"-device", "virtio-rng-pci", "-serial", "file:"+serial,
+		"-drive", "file="+payloadDrive(dir)+",if=virtio,format=raw,readonly=on",
+		"-device", "virtio-rng-pci",
 	)
+	if img.Guest.SecureBoot {
+		return append(args, firmwareArguments(dir)...)
+	}
+	return append(args, "-no-reboot", "-kernel", img.Kernel, "-initrd", img.Initrd, "-append", strings.Join(img.words(target), " "))
 }
 
 // clock says what the guest's time is: the machine's, or the number of instructions that it has executed, one a nanosecond. Time in which
@@ -127,6 +189,9 @@ func runBound(cmd *exec.Cmd, work func() error) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	for _, f := range cmd.ExtraFiles { // they are the emulator's now, and end with it
+		f.Close()
+	}
 	err := work()
 	if werr := cmd.Wait(); werr != nil {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), werr, lastLine(errs.String()))
@@ -137,8 +202,12 @@ func runBound(cmd *exec.Cmd, work func() error) error {
 // exitLine is how the guest's amp-lab program ends the payload's output.
 const exitLine = "amp-lab: exit "
 
-// follow copies the payload's lines to out and reads the exit status from the last one.
-func follow(port io.Reader, out io.Writer) (status int, told bool, err error) {
+// RebootLine is how a payload says that it boots the guest again, and will then be run again. A word behind it is the password
+// that shim's key manager will ask for on that way, to enrol a key; without one nobody is at the screen.
+const RebootLine = "amp-lab: reboot"
+
+// follow copies the payload's lines to out and reads the exit status from the last one. reboot is called while the guest boots again.
+func follow(port io.Reader, out io.Writer, reboot func(password string) error) (status int, told bool, err error) {
 	r := bufio.NewReader(port)
 	for {
 		line, err := r.ReadString('\n')
@@ -146,6 +215,10 @@ func follow(port io.Reader, out io.Writer) (status int, told bool, err error) {
 		line = strings.TrimRight(line, "\r\n")
 		if n, ok := strings.CutPrefix(line, exitLine); ok {
 			status, told = parseStatus(n)
+		} else if password, ok := strings.CutPrefix(line, RebootLine); ok {
+			if err := reboot(strings.TrimSpace(password)); err != nil {
+				return 0, false, err
+			}
 		} else if line != "" || err == nil {
 			if _, werr := fmt.Fprintln(out, line); werr != nil {
 				return 0, false, werr

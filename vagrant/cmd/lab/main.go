@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -50,7 +52,7 @@ func command() *cobra.Command {
 	root.PersistentFlags().StringVar(&f.matrix, "matrix", "vagrant/matrix.yaml", "file with the guests")
 	root.PersistentFlags().StringVar(&f.dist, "dist", "dist", "folder with the packages that guests get")
 	root.PersistentFlags().StringVar(&f.out, "out", "dist/lab", "folder for console logs and results, one below it for each guest")
-	root.AddCommand(testCommand(&f), benchCommand(&f), execCommand(&f), shellCommand(&f), imageCommand(&f), listCommand(&f))
+	root.AddCommand(testCommand(&f), benchCommand(&f), scansCommand(&f), execCommand(&f), shellCommand(&f), imageCommand(&f), listCommand(&f))
 	return root
 }
 
@@ -63,12 +65,13 @@ func testCommand(f *flags) *cobra.Command {
 }
 
 func execCommand(f *flags) *cobra.Command {
-	counted := false
+	counted, parameters := false, []string(nil)
 	c := &cobra.Command{Use: "exec GUEST SCRIPT [FILE…]", Args: cobra.MinimumNArgs(2), Short: "Run a bash script as root in a fresh guest and show its output",
 		Long: "Run a bash script as root in a fresh guest and show its output. The packages of --dist and the files are at /media/amplab.",
 		RunE: func(c *cobra.Command, args []string) error {
-			return execScript(c.Context(), f, counted, args[0], args[1], args[2:])
+			return execScript(c.Context(), f, counted, parameters, args[0], args[1], args[2:])
 		}}
+	c.Flags().StringArrayVar(&parameters, "parameter", nil, "word of the kernel's command line beside those of the guest's row; may be given again")
 	c.Flags().BoolVar(&counted, "counted", false, "give the guest one processor and a clock that counts instructions, 1 ns each")
 	return c
 }
@@ -181,6 +184,27 @@ func (f *flags) packages() (map[string]string, error) {
 	return files, nil
 }
 
+// addModules builds the modules that a guest's row asks for, and adds them to files; dir keeps them.
+func addModules(ctx context.Context, files map[string]string, dir string, img lab.Image) error {
+	if !img.Guest.Modules {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(dir, "modules.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	modules, err := img.Modules(ctx, filepath.Join(dir, "modules"), log)
+	if err != nil {
+		return fmt.Errorf("%w (all of it: %s)", err, log.Name())
+	}
+	maps.Copy(files, modules)
+	return nil
+}
+
 // prepare gets a guest's image and a payload with the packages.
 func (f *flags) prepare(ctx context.Context, name string) (lab.Image, lab.Payload, error) {
 	guests, err := f.chosen([]string{name})
@@ -204,7 +228,7 @@ func (f *flags) scratch(guest, what string) (string, error) {
 	return os.MkdirTemp(dir, what+"-"+time.Now().Format("150405")+"-")
 }
 
-func execScript(ctx context.Context, f *flags, counted bool, guest, script string, files []string) error {
+func execScript(ctx context.Context, f *flags, counted bool, parameters []string, guest, script string, files []string) error {
 	img, p, err := f.prepare(ctx, guest)
 	if err != nil {
 		return err
@@ -212,6 +236,7 @@ func execScript(ctx context.Context, f *flags, counted bool, guest, script strin
 	if counted {
 		img.Guest.Counted, img.Guest.CPUs = true, 1
 	}
+	img.Guest.Cmdline = append(slices.Clone(img.Guest.Cmdline), parameters...)
 	p.Files["script"] = script
 	for _, name := range files {
 		p.Files[filepath.Base(name)] = name
@@ -219,6 +244,9 @@ func execScript(ctx context.Context, f *flags, counted bool, guest, script strin
 	p.Run = "exec bash /media/amplab/script 2>&1\n"
 	dir, err := f.scratch(guest, "exec")
 	if err != nil {
+		return err
+	}
+	if err := addModules(ctx, p.Files, dir, img); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "booting %s; console: %s/serial.log\n", guest, dir)
@@ -239,6 +267,9 @@ func shell(ctx context.Context, f *flags, guest string) error {
 	}
 	dir, err := f.scratch(guest, "shell")
 	if err != nil {
+		return err
+	}
+	if err := addModules(ctx, p.Files, dir, img); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "booting %s (half a minute); console: %s/serial.log; log out to end the guest\r\n", guest, dir)

@@ -10,8 +10,11 @@ import (
 
 // roomTests are, by room, the tests that ask the kernel. The others come out the same on every host.
 var roomTests = map[string]string{
-	"bpf":               "^(TestFileActions|TestExclusions|TestReduced|TestDuplicatesAreMerged|TestCountsAddUp|TestNetworkActions|TestFlowsLeftOut|TestSystemActions|TestContainer|TestExecAndExit|TestExecPath|TestVerifierCost)$",
-	"internal/degraded": "^TestOwnMountNamespace$",
+	"bpf":                "^(TestFileActions|TestExclusions|TestReduced|TestDuplicatesAreMerged|TestCountsAddUp|TestNetworkActions|TestFlowsLeftOut|TestSystemActions|TestContainer|TestExecAndExit|TestExecPath|TestVerifierCost)$",
+	"internal/connector": "^TestModules$",
+	"internal/degraded":  "^TestOwnMountNamespace$",
+
+	"internal/scan/quarantine": "^TestVerity$",
 }
 
 // roomScript runs the tests of a room in a guest.

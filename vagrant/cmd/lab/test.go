@@ -53,7 +53,11 @@ func test(ctx context.Context, f *flags) error {
 		if err != nil {
 			return err
 		}
-		return f.testIn(ctx, img, lab.Payload{Files: maps.Clone(files)})
+		p := lab.Payload{Files: maps.Clone(files)}
+		if err := addModules(ctx, p.Files, filepath.Join(f.out, g.Name), img); err != nil {
+			return err
+		}
+		return f.testIn(ctx, img, p)
 	})
 }
 
@@ -170,10 +174,13 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 		return "", fmt.Errorf("--run: %w", err)
 	}
 	limit := g.Timeout * 9 / 10 // so that the tests end by themselves, with a trace, before the guest is ended
-	lines := []string{"cd /media/amplab", "status=0"}
+	lines := []string{"cd /media/amplab", "status=0", "boot=1"}
+	if g.SecureBoot {
+		lines = append(lines, countBoots, `[ $boot -eq 1 ] || { echo; echo "`+roomLine+`boot-$boot"; }`)
+	}
 	for name := range files {
 		if script, ok := strings.CutPrefix(name, "testdata/"); ok && only.MatchString(strings.TrimSuffix(script, ".txtar")) {
-			lines = append(lines, fmt.Sprintf("./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -scripts %s 2>&1 || status=$?",
+			lines = append(lines, fmt.Sprintf("./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -boot $boot -scripts %s 2>&1 || status=$?",
 				limit, g.Name, shellQuote(f.run)))
 			break
 		}
@@ -184,11 +191,25 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 				roomFile(room), shellQuote(roomTests[room]), limit))
 		}
 	}
+	if g.SecureBoot {
+		lines = append(lines, bootAgain)
+	}
 	return strings.Join(append(lines, "exit $status"), "\n") + "\n", nil
 }
 
+// The parts of what a guest runs that may be booted again.
+const (
+	countBoots = `counter=/var/lib/amp-lab.boots; [ ! -e $counter ] || boot=$(($(cat $counter) + 1)); echo $boot >$counter`
+	// A script leaves the password for the firmware's key screen, or an empty file where nobody is to answer that. Where a script has failed the guest ends.
+	bootAgain = `if [ $status -eq 0 ] && [ -e /run/amp-lab.reboot ]; then
+	echo; echo "` + lab.RebootLine + ` $(cat /run/amp-lab.reboot)"
+	systemctl --no-block reboot
+	sleep 600
+fi`
+)
+
 // keepStreams keeps what a guest said as streams of go test -json, and writes them to standard output: that of its scripts, under the
-// guest's name, and those of its rooms.
+// guest's name, and those of its rooms and of its scripts after it was booted again.
 func keepStreams(ctx context.Context, path, name string, text []byte) error {
 	var all []byte
 	for i, part := range bytes.Split(append([]byte("\n"), text...), []byte("\n"+roomLine)) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,6 +41,23 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// A guest under Secure Boot counts its boots, and boots again where a script asks for it.
+func TestCommandsOfBoots(t *testing.T) {
+	files := map[string]string{"testdata/positive/00-install.txtar": "", "guest.test": ""}
+	for _, secure := range []bool{false, true} {
+		got, err := (&flags{}).commands(lab.Guest{Name: "g", Timeout: 10 * time.Minute, SecureBoot: secure}, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got, "-boot $boot") || strings.Contains(got, "systemctl --no-block reboot") != secure || strings.Contains(got, roomLine+"boot-$boot") != secure {
+			t.Errorf("Secure Boot %t:\n%s", secure, got)
+		}
+		if out, err := exec.CommandContext(t.Context(), "sh", "-n", "-c", got).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s in\n%s", err, out, got)
+		}
+	}
+}
+
 // What a guest said comes apart into the streams of its scripts and of its rooms.
 func TestKeepStreams(t *testing.T) {
 	const scripts = "=== RUN   TestGuest\n--- FAIL: TestGuest (1.00s)\nFAIL\n"
@@ -51,6 +69,7 @@ func TestKeepStreams(t *testing.T) {
 		"both":      {scripts + "\n" + roomLine + "bpf\n" + room, []string{"guest/g TestGuest fail", "guest/g  fail", "guest/g/bpf TestFile pass", "guest/g/bpf  pass"}},
 		"a room":    {"\n" + roomLine + "bpf\n" + room, []string{"guest/g/bpf TestFile pass", "guest/g/bpf  pass"}},
 		"no word":   {roomLine + "bpf\n" + room, []string{"guest/g/bpf TestFile pass", "guest/g/bpf  pass"}},
+		"two boots": {scripts + "\n" + roomLine + "boot-2\n" + room, []string{"guest/g TestGuest fail", "guest/g  fail", "guest/g/boot-2 TestFile pass", "guest/g/boot-2  pass"}},
 		"a cut one": {roomLine + "bpf\n=== RUN   TestFile\n", []string{"guest/g/bpf  fail"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // shownOutput is how much of a failed test's output the report shows, in lines from its end.
 const shownOutput = 40
 
-// report writes the summary and reports whether a test failed.
+// report writes the summary, last the failed tests by name, and reports whether a test failed.
 func report(out io.Writer, all []result) bool {
 	count := map[outcome]int{}
 	for _, r := range all {
@@ -26,6 +26,12 @@ func report(out io.Writer, all []result) bool {
 	for _, r := range all {
 		if r.Outcome == skipped {
 			fmt.Fprintf(out, "skipped  %s: %s\n", r.name(), r.Reason)
+		}
+	}
+	// Again, since a CI system may show only the last lines.
+	for _, r := range all {
+		if r.Outcome == failed {
+			fmt.Fprintf(out, "failed   %s\n", r.name())
 		}
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", count[passed], count[failed], count[skipped])

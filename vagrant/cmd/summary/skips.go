@@ -19,6 +19,7 @@ var permittedSkips = []struct {
 	{regexp.MustCompile(`^needs the path of a kernel module`), "a module of CI's own kernel is nobody's to load; the guests run the same test"},
 	{regexp.MustCompile(`^needs a file system that shares extents`), "CI's own may not; the guests make one"},
 	{regexp.MustCompile(`^needs a process 1 that can be looked into`), "CI's own may be barred even for root; the guests run the same test"},
+	{regexp.MustCompile(`^needs (a file system with )?fs-verity`), "CI's own kernel may have none; the guests run the same test"},
 	{regexp.MustCompile(`^needs the kernel's BTF`), "CI's own kernel may have none; the guests have it"},
 }
 

@@ -20,7 +20,7 @@ func TestSummary(t *testing.T) {
 		{"a parent is not counted beside its subtests", `{"Action":"fail","Package":"p","Test":"A/x"}
 {"Action":"pass","Package":"p","Test":"A/y"}
 {"Action":"fail","Package":"p","Test":"A"}
-{"Action":"fail","Package":"p"}`, false, false, "1 passed, 1 failed, 0 skipped", "p A/x"},
+{"Action":"fail","Package":"p"}`, false, false, "1 passed, 1 failed, 0 skipped", "\nfailed   p A/x\n1 passed"},
 		{"a parent that fails by itself is", `{"Action":"pass","Package":"p","Test":"A/y"}
 {"Action":"output","Package":"p","Test":"A","Output":"cleanup broke\n"}
 {"Action":"fail","Package":"p","Test":"A"}`, false, false, "1 passed, 1 failed, 0 skipped", "cleanup broke"},

@@ -20,12 +20,12 @@ type Layouts struct {
 	Stamp string
 }
 
-// LayoutStore is where layouts are found, and kept once they are derived.
-var LayoutStore = layout.Store{Dir: layout.Dir}
+// LayoutStore is where layouts are found, and kept once they are derived. folder is the policy's, "" for none.
+func LayoutStore(folder string) layout.Store { return layout.Store{Dir: layout.Dir, Folder: folder} }
 
 // FindLayouts looks for them where the kernel that is judged has no BTF of its own: own is the running kernel's, and for another one its build
 // configuration tells. Elsewhere there is nothing to look for, and the reading is the zero one. It compiles nothing.
-func FindLayouts(r host.Root, own host.Reading[bool], k host.Reading[host.Kernel]) host.Reading[Layouts] {
+func FindLayouts(r host.Root, store layout.Store, own host.Reading[bool], k host.Reading[host.Kernel]) host.Reading[Layouts] {
 	if !r.Live() || k.Value.Other {
 		own = k.Value.BTF
 	}
@@ -36,7 +36,7 @@ func FindLayouts(r host.Root, own host.Reading[bool], k host.Reading[host.Kernel
 		return host.Reading[Layouts]{}
 	}
 	headers := k.Value.Headers
-	found := LayoutStore.Find(r, k.Value.Release, headers.Value)
+	found := store.Find(r, k.Value.Release, headers.Value)
 	if found.Known() && found.Value.Origin == layout.None && headers.Err != nil {
 		return host.NotKnown[Layouts](headers.From, headers.Err)
 	}
@@ -54,8 +54,8 @@ var stamped = []string{
 }
 
 // ReadLayouts gives the layouts that FindLayouts found. To derive them takes seconds, in which a compiler runs; that ends with ctx.
-func ReadLayouts(ctx context.Context, r host.Root, k host.Kernel) (Types, layout.Found, error) {
-	spec, found, err := LayoutStore.Open(ctx, r, k.Release, k.Headers.Value)
+func ReadLayouts(ctx context.Context, r host.Root, store layout.Store, k host.Kernel) (Types, layout.Found, error) {
+	spec, found, err := store.Open(ctx, r, k.Release, k.Headers.Value)
 	if err != nil {
 		return Types{}, found, err
 	}

@@ -146,12 +146,15 @@ func newPassword() (string, error) {
 
 // KeyItems are the items that have the firmware trust a key of this host for its kernel modules: of a key that is there, else of one that is made.
 func KeyItems(f *health.Facts) []Item {
-	r := host.At(f.Host.Root)
-	keys, _ := kmod.FindSigningKeys(r) // one that cannot be read is as none: another one is made
+	named := f.ModuleKey()
+	keys, err := kmod.FindSigningKeys(host.At(f.Host.Root), named)
 	key := kmod.PickSigningKey(keys, f.Host.ModuleLoading)
 	uefi := f.Host.ModuleLoading.SecureBoot.UEFI
 	noUEFI := uefi.Known() && !uefi.Value
-	if key == nil && !noUEFI {
+	if key == nil && named != (kmod.KeyFiles{}) {
+		return []Item{{Manual: namedKeyUnusable.With(err)}}
+	}
+	if key == nil && !noUEFI { // one in another place that cannot be read is as none
 		return append(requestItems(f, kmod.OwnCertificateFile, &ModuleKey{}), Item{Manual: firmwareScreens, Commands: []string{"systemctl reboot"}})
 	}
 	if key == nil {
@@ -159,15 +162,15 @@ func KeyItems(f *health.Facts) []Item {
 	}
 	switch state := kmod.EnrolmentOf(key, f.Host.ModuleLoading); {
 	case !state.Known():
-		return []Item{{Manual: keyUnknown.With(key.CertificateFile, state.Err), Commands: []string{"mokutil --import " + shellWord(key.CertificateFile)}}}
+		return []Item{{Manual: keyUnknown.With(key.Files.Certificate, state.Err), Commands: []string{"mokutil --import " + shellWord(key.Files.Certificate)}}}
 	case state.Value == kmod.Trusted:
 		return nil
 	case noUEFI:
 		return []Item{{Manual: noFirmware}}
 	case state.Value == kmod.Enrolled:
-		return []Item{{Manual: keyNotTaken.With(key.CertificateFile)}}
+		return []Item{{Manual: keyNotTaken.With(key.Files.Certificate)}}
 	}
-	return append(requestItems(f, key.CertificateFile), Item{Manual: firmwareScreens, Commands: []string{"systemctl reboot"}})
+	return append(requestItems(f, key.Files.Certificate), Item{Manual: firmwareScreens, Commands: []string{"systemctl reboot"}})
 }
 
 // requestItems are the steps; a host without mokutil gets it first.
@@ -195,6 +198,10 @@ var (
 	noFirmware = fault.Text{
 		EN: "This kernel takes only modules signed with a key that it trusts, and the machine was not started by UEFI, so that no key of its owner can be enrolled: have the module signed with a key that the kernel was built with, or let a person decide whether the kernel has to ask for signatures (module.sig_enforce, lockdown).",
 		JA: "このカーネルは信頼する鍵で署名されたモジュールしか受け付けませんが、マシンが UEFI で起動されていないため所有者の鍵を登録できません。カーネルに組み込まれた鍵でモジュールに署名するか、カーネルが署名を求める設定 (module.sig_enforce、ロックダウン) の要否を管理者が判断してください。",
+	}
+	namedKeyUnusable = fault.Text{
+		EN: "The key that the policy names cannot be used (%v): mend it, or take it out of <kernel> in the policy, and a key of this host's own is made.",
+		JA: "ポリシーで指定された鍵を使用できません (%v)。鍵を修正するか、ポリシーの <kernel> から削除してください。削除すると、このホスト専用の鍵が作成されます。",
 	}
 	keyUnknown = fault.Text{
 		EN: "Whether the firmware trusts %s is not known (%v). Have it trusted, if it is not.",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/kmod"
 )
 
@@ -67,7 +68,7 @@ func request(root string) ([]byte, error) {
 func TestKeyRequestSweep(t *testing.T) {
 	look := func(planned bool) func(string) error {
 		return func(root string) error {
-			keys, err := kmod.FindSigningKeys(host.At(root))
+			keys, err := kmod.FindSigningKeys(host.At(root), kmod.KeyFiles{})
 			if err != nil {
 				return err
 			}
@@ -155,7 +156,7 @@ func TestKeyItems(t *testing.T) {
 	}
 	s.write(t, "/var/lib/dkms/mok.key", string(key), 0o600)
 	s.write(t, "/var/lib/dkms/mok.pub", string(certificate), 0o644)
-	keys, err := kmod.FindSigningKeys(host.At(s.dir))
+	keys, err := kmod.FindSigningKeys(host.At(s.dir), kmod.KeyFiles{})
 	if err != nil || len(keys) != 1 {
 		t.Fatal(keys, err)
 	}
@@ -186,5 +187,11 @@ func TestKeyItems(t *testing.T) {
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %q, expected %q", name, got, c.want)
 		}
+	}
+	bare := newFirmware(t)
+	f := &health.Facts{Host: host.Facts{Root: bare.dir, ModuleLoading: host.ModuleLoading{SecureBoot: host.SecureBoot{UEFI: host.Read(true, "efi"), Enrolled: none, Requested: none}}}}
+	f.Policy.Value.ModuleKey = policy.ModuleKey{Key: "/etc/keys/a.key", Certificate: "/etc/keys/a.der"}
+	if items := KeyItems(f); len(items) != 1 || !strings.Contains(items[0].Manual.EN, "a.key: no such file") {
+		t.Errorf("the policy names a key that is not there: %+v", items)
 	}
 }

@@ -33,7 +33,7 @@ func (*ModuleKey) Commands() []string { return nil }
 
 // Needed implements Step. A key of another program's that cannot be used is as none.
 func (*ModuleKey) Needed(_ context.Context, h *Host) (bool, error) {
-	keys, _ := kmod.FindSigningKeys(h.Root)
+	keys, _ := kmod.FindSigningKeys(h.Root, kmod.KeyFiles{})
 	return len(keys) == 0, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
@@ -26,12 +25,12 @@ type Preparation struct {
 	Modules func(context.Context, host.Kernel) (built bool, err error)
 }
 
-// PreparationHere is the one of this host.
-func PreparationHere() Preparation {
+// PreparationHere is the one of this host, whose facts f are.
+func PreparationHere(f *health.Facts) Preparation {
 	here := host.At("/")
 	return Preparation{
 		Layouts: func(ctx context.Context, k host.Kernel) error {
-			_, _, err := bpf.LayoutStore.Open(ctx, here, k.Release, k.Headers.Value)
+			_, _, err := f.LayoutStore().Open(ctx, here, k.Release, k.Headers.Value)
 			return err
 		},
 		Modules: func(ctx context.Context, k host.Kernel) (bool, error) { return kmod.Prepare(ctx, here, k) },

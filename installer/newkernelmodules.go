@@ -61,7 +61,7 @@ func keyLacking(f *health.Facts) string {
 	if !asks.Known() || !asks.Value || f.Modules.Support().Yes {
 		return ""
 	}
-	keys, _ := kmod.FindSigningKeys(host.At(f.Host.Root)) // what cannot be used is none
+	keys, _ := kmod.FindSigningKeys(host.At(f.Host.Root), f.ModuleKey()) // what cannot be used is none
 	if key := kmod.PickSigningKey(keys, f.Host.ModuleLoading); key != nil {
 		if state := kmod.EnrolmentOf(key, f.Host.ModuleLoading); !state.Known() || state.Value == kmod.Trusted || state.Value == kmod.Requested {
 			return ""

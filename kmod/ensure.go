@@ -27,17 +27,19 @@ var ErrForeign = errors.New("another module of that name is loaded")
 // Ensure has the modules of this version loaded, for the kernel of that release, which runs: those that came prebuilt where the kernel takes them, else
 // those that are installed among its own modules, as DKMS does it, else those that were built from its headers, now or before. Those of ours that are
 // loaded already are taken out first: they may be of another version. It needs CAP_SYS_MODULE, which the daemon does not have, and nobody may read the modules meanwhile.
-// What it returns are the modules that are not there afterwards. Where the kernel did not take one, its error is a *Refusal; where it could not be
-// built, a *layout.Error.
-func Ensure(ctx context.Context, r host.Root, release string) map[string]error {
+// named is the key that the policy names, for modules that have to be signed. What it returns are the modules that are not there afterwards. Where the kernel
+// did not take one, its error is a *Refusal; where it could not be built, a *layout.Error.
+func Ensure(ctx context.Context, r host.Root, release string, named KeyFiles) map[string]error {
 	refused := map[string]error{}
-	for _, m := range modules {
+	for i := range modules {
+		m := &modules[i]
 		err := host.CheckRelease(release)
 		if err == nil {
 			err = m.remove(r)
 		}
 		if err == nil {
-			err = m.ensure(ctx, r, release)
+			l := loader{r, host.ReadKernel(r, release), named}
+			err = l.ensure(ctx, m)
 		}
 		if err != nil {
 			refused[m.name] = err
@@ -83,16 +85,23 @@ func (m *module) loaded(r host.Root) (loaded, ours bool, err error) {
 	return loaded, ours, nil
 }
 
-func (m *module) ensure(ctx context.Context, r host.Root, release string) error {
-	kernel := host.ReadKernel(r, release)
+// loader loads modules into the kernel that runs.
+type loader struct {
+	root   host.Root
+	kernel host.Kernel
+	named  KeyFiles // of the policy
+}
+
+func (l *loader) ensure(ctx context.Context, m *module) error {
+	release := l.kernel.Release
 	err := loadFirst(
-		func() error { return m.load(r, kernel, path.Join(PrebuiltDir, release), signedDir(release)) },
-		func() error { return m.loadInstalled(r, kernel) },
+		func() error { return l.load(m, path.Join(PrebuiltDir, release), signedDir(release)) },
+		func() error { return l.loadInstalled(m) },
 	)
 	if err == nil || !passable(err) || asksSignature(err) { // what is built here is refused for want of one too
 		return err
 	}
-	built := m.ensureBuilt(ctx, r, kernel)
+	built := l.ensureBuilt(ctx, m)
 	var unbuilt *layout.Error
 	if errors.As(built, &unbuilt) && refusalOf(err) != nil { // either one mended is enough
 		return errors.Join(err, built)
@@ -101,18 +110,18 @@ func (m *module) ensure(ctx context.Context, r host.Root, release string) error 
 }
 
 // ensureBuilt loads what was built from the kernel's headers, and builds it where it is not there or does not fit.
-func (m *module) ensureBuilt(ctx context.Context, r host.Root, kernel host.Kernel) error {
-	dir, err := builtDir(r, kernel)
+func (l *loader) ensureBuilt(ctx context.Context, m *module) error {
+	dir, err := builtDir(l.root, l.kernel)
 	if err != nil {
 		return err
 	}
-	if err := m.load(r, kernel, dir, dir); !errors.Is(err, fs.ErrNotExist) && !unfit(err) {
+	if err := l.load(m, dir, dir); !errors.Is(err, fs.ErrNotExist) && !unfit(err) {
 		return err
 	}
-	if err := build(ctx, r, kernel, dir); err != nil {
+	if err := build(ctx, l.root, l.kernel, dir); err != nil {
 		return err
 	}
-	return m.load(r, kernel, dir, dir)
+	return l.load(m, dir, dir)
 }
 
 // loadFirst loads by the first way that does it. Where none does, the error is that of a module that was refused for want of a signature, else of one that
@@ -157,18 +166,18 @@ func unfit(err error) bool {
 func signedDir(release string) string { return path.Join(BuiltDir, release+"-signed") }
 
 // load loads the module out of dir. Where the kernel asks for a signature, and trusts a key of the host, a copy with one goes into signed.
-func (m *module) load(r host.Root, kernel host.Kernel, dir, signed string) error {
-	name, err := r.Path(path.Join(dir, m.file()))
+func (l *loader) load(m *module, dir, signed string) error {
+	name, err := l.root.Path(path.Join(dir, m.file()))
 	if err != nil {
 		return err
 	}
-	copied, err := r.Path(path.Join(signed, m.file()))
+	copied, err := l.root.Path(path.Join(signed, m.file()))
 	if err != nil {
 		return err
 	}
 	if err := checkSources(name); err != nil {
 		return err
 	}
-	asked := func() host.ModuleLoading { return host.ModuleLoadingOf(r, host.Read(kernel, name)) }
-	return loadSigned(r, kernel, asked, name, copied, func(name string) error { return tryLoad(r, kernel, m.name, name) })
+	asked := func() host.ModuleLoading { return host.ModuleLoadingOf(l.root, host.Read(l.kernel, name)) }
+	return l.loadSigned(asked, name, copied, func(name string) error { return tryLoad(l.root, l.kernel, m.name, name) })
 }

@@ -23,20 +23,21 @@ var errPacked = errors.New("cannot be unpacked")
 
 // loadInstalled loads the module that the kernel's own modules have: DKMS builds ours there where an administrator has it do so, and others that make
 // packages of kernel modules may. Where those are is told by depmod(8), whose order also says which of two is meant.
-func (m *module) loadInstalled(r host.Root, kernel host.Kernel) error {
-	file, b, err := m.installed(r, kernel.Release)
+func (l *loader) loadInstalled(m *module) error {
+	release := l.kernel.Release
+	file, b, err := m.installed(l.root, release)
 	if err != nil {
 		return err
 	}
 	if path.Ext(file) == ".ko" {
-		return m.load(r, kernel, path.Dir(file), signedDir(kernel.Release))
+		return l.load(m, path.Dir(file), signedDir(release))
 	}
 	// The kernel unpacks by itself since Linux 5.17, where it is configured to, and not all ways: a copy is what every kernel takes.
-	dir := unpackedDir(kernel.Release)
-	if err := putModules(r, dir, map[string][]byte{m.file(): b}); err != nil {
+	dir := unpackedDir(release)
+	if err := putModules(l.root, dir, map[string][]byte{m.file(): b}); err != nil {
 		return err
 	}
-	return m.load(r, kernel, dir, dir)
+	return l.load(m, dir, dir)
 }
 
 // installed reads the module that the modules of a kernel have, unpacked. The error is fs.ErrNotExist where they have none of the name.

@@ -118,12 +118,12 @@ func TestOtherVersionIsNotLoaded(t *testing.T) {
 	const release = "6.1.0-1-amd64"
 	other := fakeModule(t, "name=ampfsm", "vermagic="+release+" SMP", "amp_sources=0123456789abcdef")
 	r := host.At(t.TempDir())
-	kernel := host.Kernel{Release: release}
+	l := &loader{root: r, kernel: host.Kernel{Release: release}}
 	plantFile(t, r.Dir(), PrebuiltDir+"/"+release+"/ampfsm.ko", other)
 	plantFile(t, r.Dir(), "/lib/modules/"+release+"/modules.dep", []byte("updates/dkms/ampfsm.ko.xz:\n"))
 	plantFile(t, r.Dir(), "/lib/modules/"+release+"/updates/dkms/ampfsm.ko.xz", packed(t, "xz", other))
 	for name, err := range map[string]error{
-		"prebuilt": modules[0].load(r, kernel, PrebuiltDir+"/"+release, signedDir(release)), "by DKMS": modules[0].loadInstalled(r, kernel),
+		"prebuilt": l.load(&modules[0], PrebuiltDir+"/"+release, signedDir(release)), "by DKMS": l.loadInstalled(&modules[0]),
 	} {
 		if !errors.Is(err, errOtherSources) || !unfit(err) {
 			t.Errorf("%s: %v, expected %v", name, err, errOtherSources)

@@ -115,7 +115,7 @@ func (h signatureHash) sign(content []byte, key *SigningKey) ([]byte, error) {
 	digest.Write(content)
 	value, err := rsa.SignPKCS1v15(rand.Reader, key.private, h.hash, digest.Sum(nil))
 	if err != nil {
-		return nil, fmt.Errorf("sign with %s: %w", key.KeyFile, err)
+		return nil, fmt.Errorf("sign with %s: %w", key.Files.Key, err)
 	}
 	return asn1.Marshal(contentInfo{oidSignedData, signedData{
 		Version: 1,

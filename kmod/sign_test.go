@@ -27,7 +27,7 @@ func keyHost(t testing.TB) (host.Root, *SigningKey) {
 	dir := t.TempDir()
 	plantFile(t, dir, OwnKeyFile, key)
 	plantFile(t, dir, OwnCertificateFile, certificate)
-	keys, err := FindSigningKeys(host.At(dir))
+	keys, err := FindSigningKeys(host.At(dir), KeyFiles{})
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
@@ -122,12 +122,24 @@ func TestFindSigningKeys(t *testing.T) {
 		if c.certificate != nil {
 			plantFile(t, dir, "/var/lib/dkms/mok.pub", c.certificate)
 		}
-		keys, err := FindSigningKeys(host.At(dir))
+		keys, err := FindSigningKeys(host.At(dir), KeyFiles{})
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || (len(keys) == 1) != (c.err == "") {
 			t.Errorf("%s: %d keys, %v", name, len(keys), err)
 		}
 	}
-	if keys, err := FindSigningKeys(host.At(t.TempDir())); err != nil || keys != nil {
+	dir := t.TempDir()
+	named := KeyFiles{"/etc/keys/a.key", "/etc/keys/a.der"}
+	plantFile(t, dir, OwnKeyFile, pkcs1)
+	plantFile(t, dir, OwnCertificateFile, own.Certificate.Raw)
+	if keys, err := FindSigningKeys(host.At(dir), named); len(keys) != 1 || err == nil || !strings.Contains(err.Error(), "a.key: no such file") {
+		t.Errorf("a named key that is not there: %d keys, %v", len(keys), err)
+	}
+	plantFile(t, dir, named.Key, pkcs1)
+	plantFile(t, dir, named.Certificate, own.Certificate.Raw)
+	if keys, err := FindSigningKeys(host.At(dir), named); err != nil || len(keys) != 2 || keys[0].Files != named {
+		t.Errorf("a named key: %d keys, %v", len(keys), err)
+	}
+	if keys, err := FindSigningKeys(host.At(t.TempDir()), KeyFiles{}); err != nil || keys != nil {
 		t.Errorf("a host without: %v, %v", keys, err)
 	}
 }

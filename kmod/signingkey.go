@@ -20,10 +20,15 @@ import (
 
 // SigningKey is a key pair for modules: the owner's, which the machine may trust (MOK).
 type SigningKey struct {
-	KeyFile         string // PEM
-	CertificateFile string // DER, as mokutil(1) takes it
-	Certificate     *x509.Certificate
-	private         *rsa.PrivateKey
+	Files       KeyFiles
+	Certificate *x509.Certificate
+	private     *rsa.PrivateKey
+}
+
+// KeyFiles are where a key pair is, as seen from inside the root.
+type KeyFiles struct {
+	Key         string // RSA, in PEM and without a passphrase
+	Certificate string // DER, as mokutil(1) takes it
 }
 
 // ID is how the kernel names the key in /proc/keys: its identifier in hexadecimal, else its serial number.
@@ -35,7 +40,7 @@ func (k *SigningKey) ID() string {
 }
 
 // keyPlaces are where a host has such keys: ours, that of DKMS, and that of Debian's and Ubuntu's shim-signed.
-var keyPlaces = []struct{ key, certificate string }{
+var keyPlaces = []KeyFiles{
 	{OwnKeyFile, OwnCertificateFile},
 	{"/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub"},
 	{"/var/lib/shim-signed/mok/MOK.priv", "/var/lib/shim-signed/mok/MOK.der"},
@@ -59,15 +64,16 @@ var oidModulesOnly = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 2312, 16, 1, 2}
 
 var errKeyFile = errors.New("not a key that can sign modules")
 
-// FindSigningKeys reads the keys that the host has, in the order of their places. What is there and cannot be used is in the error, beside the others.
-func FindSigningKeys(r host.Root) ([]*SigningKey, error) {
+// FindSigningKeys reads the keys that the host has: that which is named, if any, then those in their places. What is there and cannot be used is in the
+// error, beside the others, and so is one that is named and not there.
+func FindSigningKeys(r host.Root, named KeyFiles) ([]*SigningKey, error) {
 	var keys []*SigningKey
 	var errs []error
-	for _, place := range keyPlaces {
-		if _, err := r.Lstat(place.key); err != nil {
+	for _, files := range append([]KeyFiles{named}, keyPlaces...) {
+		if _, err := r.Lstat(files.Key); files == (KeyFiles{}) || err != nil && files != named {
 			continue // DKMS of other distributions has no certificate beside it, and a certificate alone signs nothing
 		}
-		key, err := readSigningKey(r, place.key, place.certificate)
+		key, err := readSigningKey(r, files)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -77,30 +83,30 @@ func FindSigningKeys(r host.Root) ([]*SigningKey, error) {
 	return keys, errors.Join(errs...)
 }
 
-func readSigningKey(r host.Root, keyFile, certificateFile string) (*SigningKey, error) {
-	text, err := r.ReadFile(keyFile, maxKeyFile)
+func readSigningKey(r host.Root, files KeyFiles) (*SigningKey, error) {
+	text, err := r.ReadFile(files.Key, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
-	der, err := r.ReadFile(certificateFile, maxKeyFile)
+	der, err := r.ReadFile(files.Certificate, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
 	private, err := parsePrivate(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", keyFile, errKeyFile, err)
+		return nil, fmt.Errorf("%s: %w: %w", files.Key, errKeyFile, err)
 	}
 	if block, _ := pem.Decode(der); block != nil {
 		der = block.Bytes
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", certificateFile, errKeyFile, err)
+		return nil, fmt.Errorf("%s: %w: %w", files.Certificate, errKeyFile, err)
 	}
 	if public, ok := c.PublicKey.(*rsa.PublicKey); !ok || !public.Equal(&private.PublicKey) {
-		return nil, fmt.Errorf("%s: %w: it is not the certificate of %s", certificateFile, errKeyFile, keyFile)
+		return nil, fmt.Errorf("%s: %w: it is not the certificate of %s", files.Certificate, errKeyFile, files.Key)
 	}
-	return &SigningKey{keyFile, certificateFile, c, private}, nil
+	return &SigningKey{files, c, private}, nil
 }
 
 // parsePrivate reads an RSA key in PEM. One behind a passphrase is nothing that a daemon can use.

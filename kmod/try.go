@@ -36,15 +36,15 @@ func tryLoad(r host.Root, kernel host.Kernel, module, name string) error {
 	return Explain(t)
 }
 
-// loadSigned tries to load name, and once more with a signature of the host's own key where the kernel asks for one and trusts that key. The signed
+// loadSigned tries to load name, and once more with a signature of a key of the host's where the kernel asks for one and trusts that key. The signed
 // copy stays at signed, which may be name itself.
-func loadSigned(r host.Root, kernel host.Kernel, asked func() host.ModuleLoading, name, signed string, try func(name string) error) error {
+func (l *loader) loadSigned(asked func() host.ModuleLoading, name, signed string, try func(name string) error) error {
 	err := try(name)
 	if refusal := refusalOf(err); refusal == nil || !refusal.Cause.AsksSignature() {
 		return err
 	}
 	now := asked()
-	keys, keyErr := FindSigningKeys(r)
+	keys, keyErr := FindSigningKeys(l.root, l.named)
 	key := PickSigningKey(keys, now)
 	if key == nil {
 		return errors.Join(err, keyErr)
@@ -52,7 +52,7 @@ func loadSigned(r host.Root, kernel host.Kernel, asked func() host.ModuleLoading
 	if e := EnrolmentOf(key, now); !e.Known() || e.Value != Trusted {
 		return err
 	}
-	if signErr := signFile(name, signed, key, kernel.Config.Value[host.OptionModuleHash]); signErr != nil {
+	if signErr := signFile(name, signed, key, l.kernel.Config.Value[host.OptionModuleHash]); signErr != nil {
 		return errors.Join(err, signErr)
 	}
 	return try(signed)

@@ -41,7 +41,7 @@ func TestLoadSigned(t *testing.T) {
 	} {
 		os.RemoveAll(filepath.Dir(signed))
 		var tried []string
-		err := loadSigned(c.root, host.Kernel{}, func() host.ModuleLoading { return c.asked }, plain, signed, func(name string) error {
+		err := (&loader{root: c.root}).loadSigned(func() host.ModuleLoading { return c.asked }, plain, signed, func(name string) error {
 			tried = append(tried, name)
 			b, err := os.ReadFile(name)
 			if err != nil || c.cause == "" || SignedBy(b, key.Certificate) {

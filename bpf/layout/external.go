@@ -32,11 +32,11 @@ const (
 	kernelNotes = "/sys/kernel/notes"
 )
 
-// externalPaths are where BTF of a kernel is looked for, %s its release: where administrators put it, then where the packages of
-// distributions and libbpf (btf__load_vmlinux_btf) have it. ELF files or bare BTF, by what is in them.
+// folderPaths are where BTF of a kernel is looked for in a folder of an administrator's, %s its release. ELF files or bare BTF, by what is in them.
+var folderPaths = []string{"%s.btf", "vmlinux-%s"}
+
+// externalPaths are where the packages of distributions and libbpf (btf__load_vmlinux_btf) have it.
 var externalPaths = []string{
-	ExternalDir + "/%s.btf",
-	ExternalDir + "/vmlinux-%s",
 	"/boot/btf-%s",
 	"/boot/btf/%s.btf",
 	"/boot/vmlinux-%s",
@@ -59,18 +59,36 @@ type external struct {
 
 func (e *external) close() { e.file.Close() }
 
-// findExternal gives the first file for the release, nil if there is none, and those that are there and were passed over.
-func findExternal(r host.Root, release string) (*external, []*Error, error) {
-	names := make([]string, 0, len(externalPaths)+1)
+// externalFiles lists where BTF of the release is looked for: in the folder, in ExternalDir, then where others put it.
+func externalFiles(r host.Root, folder, release string) ([]string, error) {
+	var names []string
+	for _, dir := range []string{folder, ExternalDir} {
+		if dir == "" {
+			continue
+		}
+		for _, p := range folderPaths {
+			names = append(names, path.Join(dir, strings.ReplaceAll(p, "%s", release)))
+		}
+		hub, err := hubFiles(r, dir, release)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, hub...)
+	}
 	for _, p := range externalPaths {
 		names = append(names, strings.ReplaceAll(p, "%s", release))
 	}
-	hub, err := hubFiles(r, release)
+	return names, nil
+}
+
+// findExternal gives the first file for the release, nil if there is none, and those that are there and were passed over.
+func findExternal(r host.Root, folder, release string) (*external, []*Error, error) {
+	names, err := externalFiles(r, folder, release)
 	if err != nil {
 		return nil, nil, err
 	}
 	var passed []*Error
-	for _, name := range append(names, hub...) {
+	for _, name := range names {
 		e, err := openExternal(r, name)
 		if absent(err) {
 			continue
@@ -94,20 +112,20 @@ func findExternal(r host.Root, release string) (*external, []*Error, error) {
 // hubMachines are BTFHub's names of architectures.
 var hubMachines = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 
-// hubFiles lists the release's files in a tree as BTFHub's archive has it, ID/VERSION_ID/MACHINE/RELEASE.btf, unpacked into the folder.
-func hubFiles(r host.Root, release string) ([]string, error) {
+// hubFiles lists the release's files in a tree as BTFHub's archive has it, ID/VERSION_ID/MACHINE/RELEASE.btf, unpacked into dir.
+func hubFiles(r host.Root, dir, release string) ([]string, error) {
 	var names []string
-	ids, err := folders(r, ExternalDir)
+	ids, err := folders(r, dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
-		versions, err := folders(r, path.Join(ExternalDir, id))
+		versions, err := folders(r, path.Join(dir, id))
 		if err != nil {
 			return nil, err
 		}
 		for _, version := range versions {
-			names = append(names, path.Join(ExternalDir, id, version, hubMachines[runtime.GOARCH], release+".btf"))
+			names = append(names, path.Join(dir, id, version, hubMachines[runtime.GOARCH], release+".btf"))
 		}
 	}
 	return names, nil

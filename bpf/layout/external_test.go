@@ -58,6 +58,9 @@ func TestExternalFiles(t *testing.T) {
 		{"none", "", nil, None, "", NoHeaders},
 		{"an administrator's", "/var/lib/cisco/amp/btf/" + release + ".btf", types, External, "", ""},
 		{"of BTFHub", "/var/lib/cisco/amp/btf/debian/12/" + hubMachines[runtime.GOARCH] + "/" + release + ".btf", types, External, "", ""},
+		{"of the policy's folder", "/srv/btf/" + release + ".btf", types, External, "", ""},
+		{"of BTFHub in the policy's folder", "/srv/btf/debian/12/" + hubMachines[runtime.GOARCH] + "/" + release + ".btf", types, External, "", ""},
+		{"damaged in the policy's folder", "/srv/btf/" + release + ".btf", nil, None, Malformed, NoHeaders},
 		{"beside the kernel", "/boot/btf-" + release, types, External, "", ""},
 		{"of another release", "/boot/btf-6.1.0-55-amd64", types, None, "", NoHeaders},
 		{"empty", "/boot/btf-" + release, nil, None, Malformed, NoHeaders},
@@ -70,7 +73,7 @@ func TestExternalFiles(t *testing.T) {
 			if c.file != "" {
 				put(t, filepath.Join(dir, c.file), c.content)
 			}
-			s := Store{Dir: Dir}
+			s := Store{Dir: Dir, Folder: "/srv/btf"}
 			found := s.Find(host.At(dir), release, nil)
 			if !found.Known() || found.Value.Origin != c.origin {
 				t.Fatalf("found %+v, expected %s", found, c.origin)

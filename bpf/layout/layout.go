@@ -45,7 +45,8 @@ type Found struct {
 
 // Store keeps derived layouts.
 type Store struct {
-	Dir string // as seen from inside the root
+	Dir    string // as seen from inside the root
+	Folder string // of an administrator's BTF files, looked at before all others; "" is none
 }
 
 // Find tells where Open would take the layouts from. It is cheap: it compiles nothing, and reads no more of an external file than its header.
@@ -76,7 +77,7 @@ func (s Store) find(r host.Root, release string, headers *host.Headers) (*plan, 
 	if err := host.CheckRelease(release); err != nil {
 		return nil, err
 	}
-	e, passed, err := findExternal(r, release)
+	e, passed, err := findExternal(r, s.Folder, release)
 	if err != nil {
 		return nil, err
 	}

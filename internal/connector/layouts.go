@@ -133,5 +133,5 @@ func (c *core) layoutStatus() *control.Layouts {
 
 // readKernelLayouts implements Config.ReadLayouts.
 func readKernelLayouts(ctx context.Context, f *health.Facts) (bpf.Types, layout.Found, error) {
-	return bpf.ReadLayouts(ctx, host.At(f.Host.Root), f.Host.Kernel.Value)
+	return bpf.ReadLayouts(ctx, host.At(f.Host.Root), f.LayoutStore(), f.Host.Kernel.Value)
 }

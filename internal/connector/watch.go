@@ -62,7 +62,7 @@ func pathsOf(f *health.Facts) []string {
 }
 
 // layoutPaths are where the layouts of a kernel without BTF may come from: its build link, which the header package brings, and what tells that
-// the tree behind it is whole; the folder for files of an administrator; and where compilers come and go, and
+// the tree behind it is whole; the folders for files of an administrator; and where compilers come and go, and
 // packages are recorded.
 func layoutPaths(f *health.Facts) []string {
 	kernel := f.Host.Kernel.Value
@@ -70,6 +70,9 @@ func layoutPaths(f *health.Facts) []string {
 		return nil
 	}
 	paths := append([]string{"/usr/bin/make", "/usr/bin/gcc", path.Join(layout.ExternalDir, kernel.Release+".btf")}, bpf.PackageRecords...)
+	if folder := f.Policy.Value.BTFFolder; folder != "" {
+		paths = append(paths, path.Join(folder, kernel.Release+".btf"))
+	}
 	link := path.Join("/lib/modules", kernel.Release, "build")
 	for _, part := range []string{"", "Makefile", "Module.symvers", "include/generated/autoconf.h", "include/config/auto.conf"} {
 		paths = append(paths, path.Join(link, part))

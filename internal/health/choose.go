@@ -9,6 +9,7 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -61,6 +62,12 @@ func wanted(r host.Reading[policy.Policy]) bool {
 func forced(r host.Reading[policy.Policy]) bool {
 	return r.Known() && r.Value.Source == policy.SourceModules
 }
+
+// ModuleKey is where the policy has the key that signs kernel modules; zero where it names none.
+func (f *Facts) ModuleKey() kmod.KeyFiles { return kmod.KeyFiles(f.Policy.Value.ModuleKey) }
+
+// LayoutStore is where layouts of a kernel's structures are found, in the folder of the policy first.
+func (f *Facts) LayoutStore() layout.Store { return bpf.LayoutStore(f.Policy.Value.BTFFolder) }
 
 // WantsModules reports whether the policy wants kernel modules, and no eBPF.
 func (f *Facts) WantsModules() bool { return forced(f.Policy) }

@@ -31,11 +31,11 @@ func Gather(ctx context.Context, o Options) *Facts {
 	f.Connector, f.Found = pickConnector(f.Host.Connectors, o.Daemon)
 	f.SELinux = selinux.Gather(ctx, r, selinux.Options{Unit: f.Connector.Unit, Binary: f.Connector.Binary, Needs: needs(f)})
 	f.BPF = gatherBPF(ctx, r, f.SELinux)
-	f.BPF.Layouts = bpf.FindLayouts(r, f.BPF.KernelBTF, f.Host.Kernel)
+	f.Policy = readPolicy(r, f.Connector.PolicyFile)
+	f.BPF.Layouts = bpf.FindLayouts(r, f.LayoutStore(), f.BPF.KernelBTF, f.Host.Kernel)
 	if !fits(f) {
 		f.Kernels, f.BootLoader = host.InstalledKernels(r), host.BootLoaderOf(r)
 	}
-	f.Policy = readPolicy(r, f.Connector.PolicyFile)
 	f.Modules = kmod.Gather(r)
 	f.Degraded = probeDegraded(ctx, r, f)
 	if !f.Connector.Vendor {

@@ -93,7 +93,7 @@ func (p *parser) version(root *xml.StartElement) error {
 // policy reads the content of <policy>: each of its elements at most once, in any order.
 func (p *parser) policy(start *xml.StartElement) (Policy, error) {
 	result, seen := Default(), map[string]int{}
-	err := p.content(start, []string{"monitor", "exclusions", "limits", "scan"}, func(e *xml.StartElement) (err error) {
+	err := p.content(start, []string{"monitor", "kernel", "exclusions", "limits", "scan"}, func(e *xml.StartElement) (err error) {
 		name := e.Name.Local
 		if seen[name] > 0 {
 			return p.errorf("<%s> a second time; the first is on line %d", name, seen[name])
@@ -102,6 +102,8 @@ func (p *parser) policy(start *xml.StartElement) (Policy, error) {
 		switch name {
 		case "monitor":
 			return p.monitor(e, &result)
+		case "kernel":
+			return p.kernel(e, &result)
 		case "limits":
 			return p.limits(e, &result.Limits)
 		case "scan":
@@ -158,6 +160,25 @@ func (p *parser) monitor(start *xml.StartElement, into *Policy) error {
 		if into.Source = Source(v); !slices.Contains(sources, into.Source) {
 			return p.errorf("<monitor source=%q>: expected auto or modules", v)
 		}
+	}
+	return p.empty(start)
+}
+
+// kernel reads <kernel btf="…" key="…" certificate="…"/>.
+func (p *parser) kernel(start *xml.StartElement, into *Policy) error {
+	attributes, err := p.attributes(start, "btf", "key", "certificate")
+	if err != nil {
+		return err
+	}
+	for name, to := range map[string]*string{"btf": &into.BTFFolder, "key": &into.ModuleKey.Key, "certificate": &into.ModuleKey.Certificate} {
+		v, ok := attributes[name]
+		if ok && !wholePath(v) {
+			return p.errorf("<kernel %s=%.80q>: expected %s", name, v, aWholePath)
+		}
+		*to = v
+	}
+	if k := into.ModuleKey; (k.Key == "") != (k.Certificate == "") {
+		return p.errorf("<kernel>: has one of key and certificate, expected both or neither")
 	}
 	return p.empty(start)
 }

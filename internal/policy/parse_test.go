@@ -38,13 +38,21 @@ func TestParse(t *testing.T) {
 		{"namespace", `<policy xmlns="urn:x" version="1"/>`, Policy{}, "p.xml:1: "},
 		{"no version", "<policy/>", Policy{}, `p.xml:1: <policy version="">: expected version="1"`},
 		{"newer version", `<policy version="2"/>`, Policy{}, `expected version="1"`},
-		{"unknown element", "<policy version=\"1\">\n <monitor/>\n <scans/>\n</policy>", Policy{}, "p.xml:3: expected <monitor>, <exclusions>, <limits>, <scan> or </policy>, found <scans>"},
+		{"unknown element", "<policy version=\"1\">\n <monitor/>\n <scans/>\n</policy>", Policy{}, "p.xml:3: expected <monitor>, <kernel>, <exclusions>, <limits>, <scan> or </policy>, found <scans>"},
 		{"unknown attribute", "<policy version=\"1\">\n<monitor\n file=\"true\"/></policy>", Policy{}, `p.xml:2: <monitor> has no attribute "file"; expected files, network`},
 		{"attribute twice", `<policy version="1"><monitor files="true" files="false"/></policy>`, Policy{}, `"files" twice`},
 		{"monitor twice", "<policy version=\"1\">\n<monitor/>\n<monitor/></policy>", Policy{}, "p.xml:3: <monitor> a second time; the first is on line 2"},
 		{"no boolean", "<policy version=\"1\">\n<monitor files=\"yes\"/></policy>", Policy{}, `p.xml:2: <monitor files="yes">: expected true or false`},
 		{"modules", `<policy version="1"><monitor source="modules"/></policy>`, func() Policy { p := Default(); p.Source = SourceModules; return p }(), ""},
 		{"another source", "<policy version=\"1\">\n<monitor source=\"ebpf\"/></policy>", Policy{}, `p.xml:2: <monitor source="ebpf">: expected auto or modules`},
+		{"kernel", `<policy version="1"><kernel btf="/srv/btf" key="/etc/keys/mok.key" certificate="/etc/keys/mok.der"/></policy>`, func() Policy {
+			p := Default()
+			p.BTFFolder, p.ModuleKey = "/srv/btf", ModuleKey{"/etc/keys/mok.key", "/etc/keys/mok.der"}
+			return p
+		}(), ""},
+		{"key alone", "<policy version=\"1\">\n<kernel key=\"/k\"/></policy>", Policy{}, "p.xml:2: <kernel>: has one of key and certificate, expected both or neither"},
+		{"relative folder", `<policy version="1"><kernel btf="srv/btf"/></policy>`, Policy{}, `p.xml:1: <kernel btf="srv/btf">: expected one from the root of at most 4095 bytes`},
+		{"no folder", `<policy version="1"><kernel btf=""/></policy>`, Policy{}, `p.xml:1: <kernel btf="">: expected one from the root`},
 		{"text", "<policy version=\"1\">\n\n  on</policy>", Policy{}, `p.xml:3: expected an element, found the text "on"`},
 		{"child of monitor", "<policy version=\"1\"><monitor>\n<a/></monitor></policy>", Policy{}, "p.xml:2: expected </monitor>, found <a>"},
 		{"second root", "<policy version=\"1\"/>\n<policy version=\"1\"/>", Policy{}, "p.xml:2: expected the end of the file"},

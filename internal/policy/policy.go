@@ -14,6 +14,8 @@ type Policy struct {
 	MonitorFiles   bool // "monitor file copies and moves"
 	MonitorNetwork bool // "enable device flow correlation"
 	Source         Source
+	BTFFolder      string    // with BTF files of kernels that offer none, "" for none
+	ModuleKey      ModuleKey // that signs kernel modules
 	Exclusions     Exclusions
 	Limits         Limits
 	Scan           Scan
@@ -30,6 +32,12 @@ const (
 
 // sources are the words that a policy may have.
 var sources = []Source{SourceAuto, SourceModules}
+
+// ModuleKey is where an administrator has a key pair for kernel modules. Both are empty where there is none.
+type ModuleKey struct {
+	Key         string // RSA, in PEM and without a passphrase
+	Certificate string // DER
+}
 
 // Scan says what is scanned, and what the scan service may take of a host.
 type Scan struct {
@@ -90,6 +98,6 @@ func Default() Policy {
 
 // Equal compares two policies.
 func (p Policy) Equal(q Policy) bool {
-	return p.MonitorFiles == q.MonitorFiles && p.MonitorNetwork == q.MonitorNetwork && p.Source == q.Source && p.Limits == q.Limits && p.Scan == q.Scan &&
+	return p.MonitorFiles == q.MonitorFiles && p.MonitorNetwork == q.MonitorNetwork && p.Source == q.Source && p.BTFFolder == q.BTFFolder && p.ModuleKey == q.ModuleKey && p.Limits == q.Limits && p.Scan == q.Scan &&
 		p.Exclusions.Equal(q.Exclusions) && slices.EqualFunc(p.Schedules, q.Schedules, Schedule.Equal)
 }

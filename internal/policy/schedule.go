@@ -160,8 +160,8 @@ func (p *parser) schedulePath(e *xml.StartElement, s *Schedule) error {
 	switch {
 	case len(s.Paths) == MaxSchedulePaths:
 		return p.errorf("<path>: the schedule has %d before it, expected at most %d in all", len(s.Paths), MaxSchedulePaths)
-	case !path.IsAbs(name) || path.Clean(name) != name || len(name) > MaxScannedPath || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return p.errorf("<path name=%.80q>: expected one from the root of at most %d bytes, without \"//\", \"/./\", \"/../\" and a slash at its end", name, MaxScannedPath)
+	case !wholePath(name):
+		return p.errorf("<path name=%.80q>: expected %s", name, aWholePath)
 	case slices.Contains(s.Paths, name):
 		return p.errorf("<path name=%.80q> a second time", name)
 	}
@@ -169,5 +169,12 @@ func (p *parser) schedulePath(e *xml.StartElement, s *Schedule) error {
 	return p.empty(e)
 }
 
-// MaxScannedPath is what the path of a schedule may have, in bytes: PATH_MAX of Linux without the byte at its end.
+// MaxScannedPath is what a path of a schedule may have, and others in a policy, in bytes: PATH_MAX of Linux without the byte at its end.
 const MaxScannedPath = 4095
+
+// wholePath reports whether a path is as aWholePath says.
+func wholePath(name string) bool {
+	return path.IsAbs(name) && path.Clean(name) == name && len(name) <= MaxScannedPath && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+var aWholePath = fmt.Sprintf(`one from the root of at most %d bytes, without "//", "/./", "/../" and a slash at its end`, MaxScannedPath)

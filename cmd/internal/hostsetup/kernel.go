@@ -21,7 +21,7 @@ func kernel(language *fault.Language) *cobra.Command {
 				return err
 			}
 			f := health.Gather(c.Context(), health.Options{Kernel: args[0]})
-			if !installer.NewKernel(c.Context(), f, installer.PreparationHere(), c.OutOrStdout(), *language) {
+			if !installer.NewKernel(c.Context(), f, installer.PreparationHere(f), c.OutOrStdout(), *language) {
 				return errFailed
 			}
 			return nil

@@ -43,7 +43,7 @@ func modulesCommand(makeHost func(*cobra.Command) *installer.Host, language *fau
 			if kernel.Err != nil {
 				return notDone(kernel.Err)
 			}
-			refused := kmod.Ensure(c.Context(), h.Root, kernel.Value)
+			refused := kmod.Ensure(c.Context(), h.Root, kernel.Value, kmod.KeyFiles(p.ModuleKey))
 			for _, name := range slices.Sorted(maps.Keys(refused)) {
 				fmt.Fprintln(c.OutOrStdout(), notLoaded.With(name+": "+kmod.Reason(refused[name])).In(*language))
 			}

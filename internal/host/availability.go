@@ -18,17 +18,18 @@ var errNoListing = errors.New("it is not known how to ask this package manager")
 type listing struct {
 	command []string
 	none    int // exit status where there is none
-	version func(fields []string, pkg string) string
+	parse   func(out, pkg string) ([]string, error)
 }
 
 var (
-	dnfList  = listing{[]string{"dnf", "-q", "list", "--showduplicates"}, 1, dnfVersion}
-	yumList  = listing{[]string{"yum", "-q", "list", "--showduplicates"}, 1, dnfVersion}
-	listings = map[string]listing{"apt": {[]string{"apt-cache", "madison"}, 0, aptVersion}, "dnf": dnfList, "yum": yumList}
+	aptList  = listing{[]string{"apt-cache", "madison"}, 0, byLine(aptVersion)}
+	dnfList  = listing{[]string{"dnf", "-q", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
+	yumList  = listing{[]string{"yum", "-q", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
+	listings = map[string]listing{"apt": aptList, "dnf": dnfList, "yum": yumList, "zypper": zypperList}
 )
 
 // AvailableVersions lists the versions of a package that the repositories of the running host have, each once, in the package manager's order. There
-// may be none. Of dnf they are those of the installed one too.
+// may be none. Those of an installed one are among them, but for apt.
 func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading[[]string] {
 	l, ok := listings[manager]
 	if !ok {
@@ -45,23 +46,36 @@ func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading
 	case status != 0 && status != l.none:
 		return NotKnown[[]string](from, fmt.Errorf("%s: exit status %d", from, status))
 	}
-	return Read(parseVersions(string(out), pkg, l.version), from)
+	versions, err := l.parse(string(out), pkg)
+	if err != nil {
+		return NotKnown[[]string](from, err)
+	}
+	return Read(distinct(versions), from)
 }
 
 // maxVersions bounds what is kept of a listing.
 const maxVersions = 256
 
-func parseVersions(out, pkg string, version func([]string, string) string) []string {
+func distinct(listed []string) []string {
 	var versions []string
 	seen := map[string]bool{}
-	for line := range strings.Lines(out) {
-		v := version(strings.Fields(line), pkg)
+	for _, v := range listed {
 		if v != "" && len(versions) < maxVersions && !seen[v] {
 			seen[v] = true
 			versions = append(versions, v)
 		}
 	}
 	return versions
+}
+
+// byLine reads a version, or "", from each line.
+func byLine(version func(fields []string, pkg string) string) func(string, string) ([]string, error) {
+	return func(out, pkg string) (versions []string, err error) {
+		for line := range strings.Lines(out) {
+			versions = append(versions, version(strings.Fields(line), pkg))
+		}
+		return versions, nil
+	}
 }
 
 // aptVersion reads "NAME | VERSION | REPOSITORY", apt-cache(8).

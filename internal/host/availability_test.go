@@ -9,21 +9,73 @@ import (
 func TestParseVersions(t *testing.T) {
 	for _, c := range []struct {
 		name, out, pkg string
-		version        func([]string, string) string
+		list           listing
 		want           []string
 	}{
 		{"apt", "linux-image-amd64 |  6.1.192-2 | http://mirror.example/debian-security bookworm-security/main amd64 Packages\nlinux-image-amd64 |  6.1.176-1 | http://mirror.example/debian bookworm/main amd64 Packages\n",
-			"linux-image-amd64", aptVersion, []string{"6.1.192-2", "6.1.176-1"}},
-		{"apt, the same twice, and another", "a | 1 | x\na | 1 | y\nb | 2 | x\n", "a", aptVersion, []string{"1"}},
-		{"apt, none", "", "a", aptVersion, nil},
-		{"apt, what else it may say", "N: Unable to locate package a\n", "a", aptVersion, nil},
-		{"dnf", "Installed Packages\nkernel.x86_64  4.18.0-147.el8  @anaconda\nAvailable Packages\nkernel.x86_64  4.18.0-553.el8_10  baseos\n", "kernel", dnfVersion, []string{"4.18.0-147.el8", "4.18.0-553.el8_10"}},
-		{"dnf, by version", "Available Packages\nkernel-devel.x86_64 4.18.0-147.el8 baseos\n", "kernel-devel-4.18.0-147.el8.x86_64", dnfVersion, []string{"4.18.0-147.el8"}},
-		{"dnf, with an epoch", "kernel.x86_64 1:4.18.0-147.el8 baseos\n", "kernel-4.18.0-147.el8.x86_64", dnfVersion, []string{"1:4.18.0-147.el8"}},
-		{"dnf, another", "kernel-core.x86_64 4.18.0-147.el8 baseos\n", "kernel", dnfVersion, nil},
+			"linux-image-amd64", aptList, []string{"6.1.192-2", "6.1.176-1"}},
+		{"apt, the same twice, and another", "a | 1 | x\na | 1 | y\nb | 2 | x\n", "a", aptList, []string{"1"}},
+		{"apt, none", "", "a", aptList, nil},
+		{"apt, what else it may say", "N: Unable to locate package a\n", "a", aptList, nil},
+		{"dnf", "Installed Packages\nkernel.x86_64  4.18.0-147.el8  @anaconda\nAvailable Packages\nkernel.x86_64  4.18.0-553.el8_10  baseos\n", "kernel", dnfList, []string{"4.18.0-147.el8", "4.18.0-553.el8_10"}},
+		{"dnf, by version", "Available Packages\nkernel-devel.x86_64 4.18.0-147.el8 baseos\n", "kernel-devel-4.18.0-147.el8.x86_64", dnfList, []string{"4.18.0-147.el8"}},
+		{"dnf, with an epoch", "kernel.x86_64 1:4.18.0-147.el8 baseos\n", "kernel-4.18.0-147.el8.x86_64", dnfList, []string{"1:4.18.0-147.el8"}},
+		{"dnf, another", "kernel-core.x86_64 4.18.0-147.el8 baseos\n", "kernel", dnfList, nil},
+		{"zypper", zypperFound, "kernel-default", zypperList, []string{"5.14.21-150500.55.12.1", "5.14.21-150500.55.7.1"}},
+		{"zypper, none", zypperNone, "none", zypperList, nil},
 	} {
-		if got := parseVersions(c.out, c.pkg, c.version); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, expected %q", c.name, got, c.want)
+		got, err := c.list.parse(c.out, c.pkg)
+		if got = distinct(got); !slices.Equal(got, c.want) || err != nil {
+			t.Errorf("%s: %q, %v, expected %q", c.name, got, err, c.want)
+		}
+	}
+}
+
+// What zypper 1.14.42 of Debian 12 says of a repository that createrepo_c made.
+const (
+	zypperFound = `<?xml version='1.0'?>
+<stream>
+
+<search-result version="0.0">
+<solvable-list>
+<solvable status="not-installed" name="kernel-default" kind="package" edition="5.14.21-150500.55.12.1" arch="x86_64" repository="local"/>
+<solvable status="not-installed" name="kernel-default" kind="package" edition="5.14.21-150500.55.7.1" arch="x86_64" repository="local"/>
+</solvable-list>
+</search-result>
+</stream>
+`
+	zypperNone = `<?xml version='1.0'?>
+<stream>
+<message type="info">Loading repository data...</message>
+<message type="info">Reading installed packages...</message>
+<message type="info">No matching items found.</message>
+</stream>
+`
+	zypperPassedOver = `<?xml version='1.0'?>
+<stream>
+<message type="error">Error building the cache:
+[|] Failed to cache repo (129).
+</message>
+<message type="warning">Skipping repository &apos;local&apos; because of the above error.</message>
+<message type="info">No matching items found.</message>
+</stream>
+`
+	zypperNoRepository = `<?xml version='1.0'?>
+<stream>
+<message type="info">Loading repository data...</message>
+<message type="warning">No repositories defined. Operating only with the installed resolvables. Nothing can be installed.</message>
+<message type="info">No matching items found.</message>
+</stream>
+`
+)
+
+func TestZypperDoesNotKnow(t *testing.T) {
+	for out, want := range map[string]string{
+		zypperPassedOver: "Error building the cache:", zypperNoRepository: "No repositories defined. Operating only with the installed resolvables. Nothing can be installed.",
+		"No matching items found.": "output of zypper: EOF", "": "output of zypper: EOF",
+	} {
+		if got, err := zypperVersions(out, "none"); err == nil || err.Error() != want {
+			t.Errorf("%q: %q, %v, expected %q", out, got, err, want)
 		}
 	}
 }
@@ -40,9 +92,14 @@ func TestAvailableVersionsThatNobodyKnows(t *testing.T) {
 func FuzzParseVersions(f *testing.F) {
 	f.Add("linux-image-amd64 |  6.1.192-2 | http://mirror.example/debian bookworm/main amd64 Packages\n", "linux-image-amd64")
 	f.Add("kernel.x86_64  4.18.0-147.el8  @anaconda\n", "kernel")
+	f.Add(zypperFound, "kernel-default")
 	f.Fuzz(func(t *testing.T, out, pkg string) {
-		for _, version := range []func([]string, string) string{aptVersion, dnfVersion} {
-			for _, v := range parseVersions(out, pkg, version) {
+		for _, list := range listings {
+			versions, err := list.parse(out, pkg)
+			if err != nil {
+				continue
+			}
+			for _, v := range distinct(versions) {
 				Newer(v, pkg)
 			}
 		}

@@ -8,9 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // KernelMessage is a record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg).
@@ -114,16 +115,14 @@ func parseRecord(b []byte) (KernelMessage, bool) {
 	return KernelMessage{sequence, int(priority & 7), time.Duration(micro) * time.Microsecond, printable(string(text))}, true
 }
 
-// printable is a message as it may be shown.
+// printable is a message as it may be shown, of at most maxText characters.
 func printable(s string) string {
+	s = terminal.Line(s)
 	n := 0
-	return strings.Map(func(c rune) rune {
+	for i := range s {
 		if n++; n > maxText {
-			return -1
+			return s[:i]
 		}
-		if !unicode.IsPrint(c) {
-			return unicode.ReplacementChar
-		}
-		return c
-	}, s)
+	}
+	return s
 }

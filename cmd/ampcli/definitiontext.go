@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/scan/definitions"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // definitionText writes about definitions for a person. What the engine and the checks read is in English, as everywhere.
@@ -167,21 +167,11 @@ func (w definitionText) aside(all []definitions.Rejected) error {
 
 // check is what a check read and expected, on one line.
 func (w definitionText) check(k definitions.Check) string {
-	s := fmt.Sprintf("%s: %s", k.Step, oneLine(k.Read))
+	s := fmt.Sprintf("%s: %s", k.Step, terminal.Line(k.Read))
 	if k.Expected != "" {
-		s += w.format("expected", oneLine(k.Expected))
+		s += w.format("expected", terminal.Line(k.Expected))
 	}
 	return s
-}
-
-// oneLine keeps the engine's words, which may be several lines of what it read, from driving the terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, strings.Join(strings.Fields(s), " "))
 }
 
 func (w definitionText) checks(all []definitions.Check) error {

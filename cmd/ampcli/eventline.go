@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // eventLine is one event for a person, on one line. What a line of the log cannot be read as is shown as it stands.
@@ -148,7 +149,7 @@ func found(e *monitor.Event) string {
 	case e.Found.Quarantined != "":
 		then = "in quarantine as " + word(e.Found.Quarantined)
 	case e.Found.LeftAlone != "":
-		then = "could not be quarantined: " + oneLine(e.Found.LeftAlone)
+		then = "could not be quarantined: " + terminal.Line(e.Found.LeftAlone)
 	}
 	return fmt.Sprintf("%s in %s, scanned %s; %s", word(e.Name), path(&e.File), why, then)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/quarantine"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 const quarantineHelp = `Where the policy says so (quarantine="unowned" or "all" of the element scan in ` + policy.Path + `),
@@ -135,7 +136,7 @@ func (c *command) restore(ctx context.Context, id string, o quarantine.RestoreOp
 		err = errors.Join(err, c.say(fault.Text{EN: "What stood there is now %s.", JA: "元からあったものは %s に移動しました。"}.With(word(done.Moved))))
 	}
 	for _, m := range done.Missed {
-		err = errors.Join(err, c.say(fault.Text{EN: "It does not have any more: %s", JA: "復元できなかった属性: %s"}.With(oneLine(m))))
+		err = errors.Join(err, c.say(fault.Text{EN: "It does not have any more: %s", JA: "復元できなかった属性: %s"}.With(terminal.Line(m))))
 	}
 	return err
 }

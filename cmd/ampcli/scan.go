@@ -15,6 +15,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // scanPeriod is how often the daemon is asked how far it is; at first more often, since a tree that did not change is done in no time.
@@ -145,7 +146,7 @@ func (c *command) progressBar() *progressbar.ProgressBar {
 
 func progressLine(run control.ScanRun) string {
 	const widest = 48
-	current := []rune(unescaped(run.Current))
+	current := []rune(terminal.Line(run.Current))
 	if len(current) > widest {
 		current = append([]rune("…"), current[len(current)-widest+1:]...)
 	}
@@ -161,11 +162,11 @@ func (c *command) finding(bar *progressbar.ProgressBar, f control.ScanFinding) e
 	text := fmt.Sprintf("%s: %s FOUND\n", word(f.Path), word(f.Name))
 	switch {
 	case f.Error != "":
-		text = fmt.Sprintf("%s: %s ERROR\n", word(f.Path), unescaped(f.Error))
+		text = fmt.Sprintf("%s: %s ERROR\n", word(f.Path), terminal.Line(f.Error))
 	case f.Quarantined != "":
 		text = fmt.Sprintf("%s: %s FOUND, in quarantine as %s\n", word(f.Path), word(f.Name), word(f.Quarantined))
 	case f.LeftAlone != "":
-		text = fmt.Sprintf("%s: %s FOUND, could not be quarantined: %s\n", word(f.Path), word(f.Name), oneLine(f.LeftAlone))
+		text = fmt.Sprintf("%s: %s FOUND, could not be quarantined: %s\n", word(f.Path), word(f.Name), terminal.Line(f.LeftAlone))
 	}
 	_, err := io.WriteString(c.out, text)
 	return err
@@ -177,7 +178,7 @@ func (c *command) summary(run control.ScanRun) error {
 	}
 	took := max(run.Took, time.Millisecond)
 	if run.Error != "" {
-		if err := c.say(fault.Text{EN: "The scan ended before its end: %s", JA: "スキャンが途中で終了しました: %s"}.With(unescaped(run.Error))); err != nil {
+		if err := c.say(fault.Text{EN: "The scan ended before its end: %s", JA: "スキャンが途中で終了しました: %s"}.With(terminal.Line(run.Error))); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // topPeriod is how often the busiest are shown anew.
@@ -134,7 +135,7 @@ func (c *command) topScreen(ctx context.Context, minutes, columns, rows int) []s
 		w, err = windowOf(top, minutes)
 	}
 	if err != nil {
-		return []string{clipped("ampcli: "+unescaped(err.Error()), columns)}
+		return []string{clipped("ampcli: "+terminal.Line(err.Error()), columns)}
 	}
 	lines := c.topLines(top, w, limitsFor(rows))
 	for i := range lines {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os/user"
 	"strconv"
-	"strings"
 	"time"
 	"unicode"
 
@@ -145,16 +144,6 @@ func userName(uid uint32) string {
 		return word(u.Username)
 	}
 	return id
-}
-
-// unescaped keeps an error's words from driving the terminal.
-func unescaped(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }
 
 // clipped is as much of a line as fits into so many columns.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // Text writes a status for a person.
@@ -21,7 +22,7 @@ type Text struct {
 func (t Text) WriteStatus(w io.Writer, s Status) error {
 	b := new(bytes.Buffer)
 	for _, line := range t.summary(s) {
-		fmt.Fprintf(b, "%s%s\n", padded(word(line.label, t.Language)+":"), printable(line.value))
+		fmt.Fprintf(b, "%s%s\n", padded(word(line.label, t.Language)+":"), terminal.Line(line.value))
 	}
 	t.faults(b, s)
 	_, err := w.Write(b.Bytes())
@@ -46,7 +47,7 @@ func (t Text) WriteHistory(w io.Writer, history []fault.Change) error {
 	b := new(bytes.Buffer)
 	for _, c := range history {
 		f, _ := fault.Lookup(c.ID)
-		fmt.Fprintln(b, t.sprintf("change", t.time(c.At), c.ID, t.word("state "+string(c.To)), printable(f.Name.In(t.Language)), printable(c.Reason.In(t.Language))))
+		fmt.Fprintln(b, t.sprintf("change", t.time(c.At), c.ID, t.word("state "+string(c.To)), terminal.Line(f.Name.In(t.Language)), terminal.Line(c.Reason.In(t.Language))))
 	}
 	if len(history) == 0 {
 		fmt.Fprintln(b, t.word("none"))
@@ -257,7 +258,7 @@ func (t Text) faults(b *bytes.Buffer, s Status) {
 }
 
 func (t Text) fault(b *bytes.Buffer, f Fault) {
-	name, reason := printable(f.Name.In(t.Language)), printable(f.Reason.In(t.Language))
+	name, reason := terminal.Line(f.Name.In(t.Language)), terminal.Line(f.Reason.In(t.Language))
 	switch {
 	case f.Counts == fault.Raised:
 		fmt.Fprintln(b, t.sprintf("fault line", f.ID, t.word(string(f.Severity)), name, reason))
@@ -280,7 +281,7 @@ func (t Text) advice(b *bytes.Buffer, f Fault) {
 		fmt.Fprintf(b, "  %s\n", t.sprintf("to do", f.ID))
 	}
 	if f.Doubt.EN != "" {
-		fmt.Fprintf(b, "  %s\n", t.sprintf("doubt", printable(f.Doubt.In(t.Language))))
+		fmt.Fprintf(b, "  %s\n", t.sprintf("doubt", terminal.Line(f.Doubt.In(t.Language))))
 	}
 	if !f.Gone.IsZero() {
 		fmt.Fprintf(b, "  %s\n", t.sprintf("gone", t.time(f.Gone)))
@@ -290,9 +291,9 @@ func (t Text) advice(b *bytes.Buffer, f Fault) {
 func (t Text) evidence(b *bytes.Buffer, evidence []fault.Evidence) {
 	for _, e := range evidence {
 		e = e.In(t.Language)
-		text := t.sprintf("evidence", printable(e.What), printable(e.Read), printable(e.From))
+		text := t.sprintf("evidence", terminal.Line(e.What), terminal.Line(e.Read), terminal.Line(e.From))
 		if e.Expected != "" {
-			text += t.sprintf("expected", printable(e.Expected))
+			text += t.sprintf("expected", terminal.Line(e.Expected))
 		}
 		fmt.Fprintf(b, "    %s\n", text)
 	}

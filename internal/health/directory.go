@@ -7,6 +7,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 const (
@@ -57,10 +58,10 @@ func who(c *host.Change) fault.Text {
 		program = "(" + c.Comm + ")"
 	}
 	if c.Login != host.UnsetLogin {
-		login = fault.Text{EN: ", logged in as %s", JA: "、ログインユーザー %s"}.With(clean(userOf(c.LoginUser, c.Login)))
+		login = fault.Text{EN: ", logged in as %s", JA: "、ログインユーザー %s"}.With(terminal.Line(userOf(c.LoginUser, c.Login)))
 	}
 	return fault.Text{EN: "%s, process %d, user %s%s, %s", JA: "%s、プロセス %d、ユーザー %s%s、%s"}.
-		With(clean(program), c.PID, clean(userOf(c.User, c.UID)), login, c.When.UTC().Format(time.RFC3339))
+		With(terminal.Line(program), c.PID, terminal.Line(userOf(c.User, c.UID)), login, c.When.UTC().Format(time.RFC3339))
 }
 
 func userOf(name string, uid uint32) string {

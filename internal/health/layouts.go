@@ -6,6 +6,7 @@ import (
 	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/monitor"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 var (
@@ -56,7 +57,7 @@ func whyNoLayouts(e *layout.Error) fault.Text {
 	if e.Log != "" {
 		detail += " (" + e.Log + ")"
 	}
-	detail = clean(detail)
+	detail = terminal.Line(detail)
 	return fault.Text{EN: words.EN + detail, JA: words.JA + detail}
 }
 

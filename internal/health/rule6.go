@@ -7,6 +7,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // Causes of fault 6: how the service ended.
@@ -96,7 +97,7 @@ func fileNames(f *Facts, files []string) fault.Text {
 	}
 	names := make([]string, len(files))
 	for i, name := range files {
-		names[i] = clean(name)
+		names[i] = terminal.Line(name)
 	}
 	return fault.Verbatim(strings.Join(names, ", "))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/terminal"
 )
 
 // CauseStart is the cause of fault 7 where the daemon names none that this program knows. The others are those of control, ScanLibraryMissing
@@ -63,7 +64,7 @@ var (
 // engine shows what is in use, as far as the service came to say so.
 func (q *inquiry) engine(f *Facts, s control.Scan) {
 	if s.Engine != "" {
-		q.saw(wordEngine, fault.Verbatim("ClamAV "+clean(s.Engine)), scanSource(f), onlyContext)
+		q.saw(wordEngine, fault.Verbatim("ClamAV "+terminal.Line(s.Engine)), scanSource(f), onlyContext)
 	}
 	if s.BuiltIn || s.Definitions != "" {
 		q.saw(wordDefinitions, definitionsOf(s), scanSource(f), onlyContext)
@@ -74,7 +75,7 @@ func definitionsOf(s control.Scan) fault.Text {
 	if s.BuiltIn {
 		return fault.Text{EN: "built-in only", JA: "組み込みのみ"}
 	}
-	return fault.Text{EN: "%s, %d signatures", JA: "%s、シグネチャ %d 件"}.With(clean(s.Definitions), s.Signatures)
+	return fault.Text{EN: "%s, %d signatures", JA: "%s、シグネチャ %d 件"}.With(terminal.Line(s.Definitions), s.Signatures)
 }
 
 // withoutLibrary judges a host whose daemon cannot be asked: without the library the service cannot start, whoever asks. That
@@ -112,7 +113,7 @@ func (q *inquiry) failed(f *Facts, s control.Scan) {
 	}
 	q.saw(wordScanService, fault.Text{EN: "its start ended at this stage: %s", JA: "開始処理が終了した段階: %s"}.With(stage), from, wordReady)
 	if s.Error != "" {
-		q.saw(fault.Text{EN: "error of the start", JA: "開始時のエラー"}, fault.Verbatim(clean(s.Error)), from, wordNone)
+		q.saw(fault.Text{EN: "error of the start", JA: "開始時のエラー"}, fault.Verbatim(terminal.Line(s.Error)), from, wordNone)
 	}
 	cause, words := s.Cause, startCauses[s.Cause]
 	if words.EN == "" {
@@ -122,7 +123,7 @@ func (q *inquiry) failed(f *Facts, s control.Scan) {
 		show(q, f, s)
 	}
 	if s.File != "" {
-		words = fault.Text{EN: words.EN + ": " + clean(s.File), JA: words.JA + ": " + clean(s.File)}
+		words = fault.Text{EN: words.EN + ": " + terminal.Line(s.File), JA: words.JA + ": " + terminal.Line(s.File)}
 	}
 	q.deviates(cause, words)
 }
@@ -139,7 +140,7 @@ var causeEvidence = map[string]func(*inquiry, *Facts, control.Scan){
 	control.ScanLibraryMissing: func(q *inquiry, f *Facts, _ control.Scan) { q.library(f) },
 	control.ScanLibraryUnusable: func(q *inquiry, f *Facts, s control.Scan) {
 		if s.Engine != "" {
-			q.saw(fault.Text{EN: "version of the engine", JA: "エンジンのバージョン"}, fault.Verbatim(clean(s.Engine)), scanSource(f), wordEngineVersion)
+			q.saw(fault.Text{EN: "version of the engine", JA: "エンジンのバージョン"}, fault.Verbatim(terminal.Line(s.Engine)), scanSource(f), wordEngineVersion)
 		}
 		q.library(f)
 	},
@@ -200,7 +201,7 @@ func repositoryState(r host.Reading[bool]) fault.Text {
 
 func showDefinitions(q *inquiry, f *Facts, s control.Scan) {
 	if s.File != "" {
-		q.saw(fault.Text{EN: "definition file", JA: "定義ファイル"}, fault.Verbatim(clean(s.File)), scanSource(f),
+		q.saw(fault.Text{EN: "definition file", JA: "定義ファイル"}, fault.Verbatim(terminal.Line(s.File)), scanSource(f),
 			fault.Text{EN: "passes its checks, and loads", JA: "検査に合格し、読み込めること"})
 	}
 }
@@ -226,7 +227,7 @@ func showMemory(q *inquiry, f *Facts, s control.Scan) {
 
 func showRights(q *inquiry, f *Facts, s control.Scan) {
 	if s.UserError != "" {
-		q.saw(wordProcessUser, fault.Verbatim(clean(s.UserError)), scanSource(f), fault.Verbatim(f.Connector.ScanAccount))
+		q.saw(wordProcessUser, fault.Verbatim(terminal.Line(s.UserError)), scanSource(f), fault.Verbatim(f.Connector.ScanAccount))
 	}
 	if mode := f.SELinux.Mode; mode.Known() {
 		q.saw(fault.Text{EN: "mode of SELinux", JA: "SELinux のモード"}, fault.Verbatim(string(mode.Value)), mode.From, onlyContext)

@@ -7,6 +7,7 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/internal/terminal"
 	"github.com/ampconnector/amp/kmod"
 )
 
@@ -99,7 +100,7 @@ func (r monitorRule) loaded(q *inquiry, f *Facts) {
 	case loaded:
 		q.saw(wordModule.With(r.module), wordLoaded, reading.From, wordLoaded)
 	default:
-		why := clean(f.Modules.WhyNot(r.module))
+		why := terminal.Line(f.Modules.WhyNot(r.module))
 		q.saw(wordModule.With(r.module), fault.Verbatim(why), f.Modules.Tried.From, wordLoaded)
 		q.moduleLoading(f)
 		q.deviates(CauseNoModule, fault.Text{

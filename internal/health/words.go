@@ -2,7 +2,6 @@ package health
 
 import (
 	"strings"
-	"unicode"
 
 	"github.com/ampconnector/amp/internal/fault"
 )
@@ -19,16 +18,6 @@ var (
 
 // onlyContext is the expectation of a value that is only context.
 var onlyContext = fault.Text{}
-
-// clean keeps what a host calls its files, and what was read of them, from driving the terminal that it is shown on.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
 
 // onOneLine is an error for a sentence. The verifier's is a log of many lines: what matters of it is the first, and the last but the sum of its work.
 func onOneLine(words string) string {

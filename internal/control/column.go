@@ -5,16 +5,6 @@ import (
 	"unicode"
 )
 
-// printable keeps what was read from a host from driving the terminal that it is shown on, and on one line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
-
 // width is the column at which the values of a status begin.
 const width = 16
 

@@ -157,10 +157,44 @@ func TestKernelsOfTheRepositories(t *testing.T) {
 	}
 }
 
+// Fault 16 may be of this version of the connector alone: the others that can be had are named, which fault 11 has no use for.
+func TestConnectorsOfTheRepositories(t *testing.T) {
+	const says = "Of amp-connector, the host's repositories have 0.3.0, 0.2.0."
+	plan := Plan
+	for _, c := range []struct {
+		id     string
+		why    layout.Why
+		have   []string
+		listed bool
+	}{
+		{"16", layout.NoCompiler, []string{"0.3.0", "0.2.0"}, true},
+		{"16", layout.NoCompiler, nil, false},
+		{"11", layout.NoHeaders, []string{"0.3.0", "0.2.0"}, false},
+	} {
+		headers := &host.Headers{Link: "/lib/modules/" + oldDebian + "/build", Release: oldDebian}
+		if c.why == layout.NoHeaders {
+			headers = nil
+		}
+		w := withoutLayouts(headers, &layout.Error{Why: c.why, From: "/tree", Wanted: "gcc-8"}, control.Layouts{})
+		_, out, _ := w.remedy(t, call{args: []string{c.id}, adapt: func(tool *Tool) {
+			tool.DryRun, tool.hands.Plan = true, plan
+			tool.hands.Versions = func(_ context.Context, manager, pkg string) host.Reading[[]string] {
+				if pkg == "amp-connector" {
+					return host.Read(c.have, manager)
+				}
+				return host.Read([]string(nil), manager)
+			}
+		}})
+		if strings.Contains(out, says) != c.listed || strings.Contains(out, "apt-get install -y amp-connector") != c.listed {
+			t.Errorf("fault %s, repositories with %q: listed should be %v:\n%s", c.id, c.have, c.listed, out)
+		}
+	}
+}
+
 func TestTextsOfKernels(t *testing.T) {
 	d := host.Distribution{ID: "debian"}
 	for name, text := range map[string]fault.Text{
-		"from an archive": fromArchive(d, "p", "r").Manual, "from none": fromArchive(host.Distribution{}, "p", "r").Manual, "named": namedKernel.With("p", "1"),
+		"from an archive": fromArchive(d, "p", "r").Manual, "from none": fromArchive(host.Distribution{}, "p", "r").Manual, "named": namedKernel.With("p", "1"), "connectors": connectorListed.With("p", "1"),
 	} {
 		bilingual(t, name, text)
 	}

@@ -15,8 +15,8 @@ const (
 )
 
 // nameKernels says in a plan which kernel that offers BTF the host's repositories have, and where the headers of the running one are if they do
-// not have those any more. It asks the package manager, which may take its time.
-func (r *run) nameKernels(ctx context.Context, items []installer.Item) []installer.Item {
+// not have those any more; for fault 16 also which versions of the connector they have. It asks the package manager, which may take its time.
+func (r *run) nameKernels(ctx context.Context, id fault.ID, items []installer.Item) []installer.Item {
 	d, release := r.facts.Host.Distribution.Value, r.facts.Host.Kernel.Value.Release
 	var named []installer.Item
 	for _, item := range items {
@@ -26,6 +26,9 @@ func (r *run) nameKernels(ctx context.Context, items []installer.Item) []install
 		}
 		if item.Step == nil && item.Manual == newerKernel.Manual {
 			item = r.newerKernel(ctx, d, release)
+			if id == incompatible {
+				named = append(named, r.connectorVersions(ctx)...)
+			}
 		}
 		named = append(named, item)
 	}
@@ -63,6 +66,20 @@ func (r *run) newerKernel(ctx context.Context, d host.Distribution, release stri
 	return item
 }
 
+// connectorVersions names the versions of the installed connector that the repositories have: one of them may do with this kernel.
+func (r *run) connectorVersions(ctx context.Context) []installer.Item {
+	manager, pkg := r.facts.Host.PackageManager.Value, r.facts.Connector.Package
+	versions := r.hands.versions(ctx, manager.Name, pkg).Value
+	command := manager.InstallCommand(pkg)
+	if len(versions) == 0 || command == nil {
+		return nil
+	}
+	versions = versions[:min(len(versions), maxNamedVersions)]
+	return []installer.Item{{Manual: connectorListed.With(pkg, strings.Join(versions, ", ")), Commands: []string{strings.Join(command, " ")}}}
+}
+
+const maxNamedVersions = 5
+
 func fromArchive(d host.Distribution, pkg, release string) installer.Item {
 	item := installer.Item{Manual: headersGone.With(pkg, release), Packages: []string{pkg}}
 	if archive := host.Archive(d, pkg); archive != "" {
@@ -79,6 +96,10 @@ var (
 	namedKernel = fault.Text{
 		EN: "Better still, install %s, version %s, from the host's repositories, a kernel that offers BTF, and reboot into it: then neither headers nor a compiler are needed, and the connector sees more. It changes to that by itself.",
 		JA: "可能であれば、ホストのリポジトリから BTF を提供するカーネル %s (バージョン %s) をインストールし、再起動してください。ヘッダーもコンパイラーも不要になり、監視できる範囲も広がります。コネクタは自動的に切り替わります。",
+	}
+	connectorListed = fault.Text{
+		EN: "Of %s, the host's repositories have %s. A newer version than the one that is installed may do with this kernel.",
+		JA: "ホストのリポジトリにある %s のバージョンは次のとおりです: %s。インストール済みのものより新しいバージョンであれば、このカーネルに対応している可能性があります。",
 	}
 	headersGone = fault.Text{
 		EN: "The host's repositories do not have %s, as far as their lists are known. If they no longer have it after the lists are read anew, take the package of exactly the kernel %s from an archive of the distribution, or update the kernel.",

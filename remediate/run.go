@@ -172,7 +172,7 @@ func (r *run) previewPlan(ctx context.Context, m *matter) {
 		p.Items = r.lookAtBusy(ctx, m)
 	}
 	if (m.finding.ID == noHeaders || m.finding.ID == incompatible) && !r.image() {
-		p.Items = r.planOfBoot(r.nameKernels(ctx, p.Items))
+		p.Items = r.planOfBoot(r.nameKernels(ctx, m.finding.ID, p.Items))
 	}
 	if m.finding.ID == restarting || m.finding.ID == failing {
 		p.Items = r.planOfScan(m, p.Items)

@@ -20,6 +20,9 @@ const mostTries = 3
 // examine opens the file of an event and scans it.
 func (q *Queue) examine(ctx context.Context, it *item) {
 	f, err := it.open()
+	if lost(err) && q.follow(it) {
+		f, err = it.open()
+	}
 	if err != nil {
 		q.countUnopened(err)
 		q.Log.Debug("a file is not scanned", "path", it.file().Path, "error", err)

@@ -72,6 +72,7 @@ func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) 
 			return
 		}
 		it.event, it.target = q.keep(e), f == &e.Target
+		q.noteMove(it)
 		return
 	}
 	if q.waiting.full() {
@@ -81,7 +82,16 @@ func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) 
 		}
 	}
 	q.counts.queued++
-	q.waiting.push(&item{event: q.keep(e), key: k.owned(), target: f == &e.Target, priority: p, tries: tries})
+	it := &item{event: q.keep(e), key: k.owned(), target: f == &e.Target, priority: p, tries: tries}
+	q.waiting.push(it)
+	q.noteMove(it)
+}
+
+// noteMove keeps what the event of an item says of other files: those below a folder that it tells the new name of. The caller holds mu.
+func (q *Queue) noteMove(it *item) {
+	if it.event.Kind == monitor.FileRename {
+		q.moves.note(&it.event, q.again)
+	}
 }
 
 func sameProcess(a, b *monitor.Process) bool {

@@ -83,6 +83,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	waiting  waiting
+	moves    moves
 	subjects subjects
 	held     chan struct{} // nil while files may begin
 	release  *time.Timer   // of held

@@ -123,7 +123,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
-			if boot > 1 && !g.SecureBoot {
+			if boot > 1 && !g.HasFirmware() {
 				t.Errorf("%s: %s is booted only once", file, name)
 			}
 		}

@@ -11,12 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The firmware of a guest under Secure Boot, and its variables as they leave the factory: with Microsoft's keys, which have signed shim. OVMF
-// given the kernel by the emulator (-kernel) would boot it whoever signed it, and say that Secure Boot is on: such a guest proves nothing.
-const (
-	firmwareCode      = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd"
-	firmwareVariables = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
+// firmware is UEFI's of a guest (OVMF), and its variables as they leave the factory. Given the kernel by the emulator (-kernel) it would boot that
+// whoever signed it, and say that Secure Boot is on: such a guest proves nothing.
+type firmware struct{ code, variables string }
+
+// The variables of secureFirmware have Microsoft's keys, which have signed shim; plainFirmware has none, and boots everything.
+var (
+	secureFirmware = firmware{"/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"}
+	plainFirmware  = firmware{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"}
 )
+
+// HasFirmware reports whether a guest is booted as a machine is, which can be done again, and not by the emulator.
+func (g Guest) HasFirmware() bool { return g.SecureBoot || g.FromDisk }
+
+func (g Guest) firmware() firmware {
+	if g.SecureBoot {
+		return secureFirmware
+	}
+	return plainFirmware
+}
 
 // signedPackages bring what the firmware boots: shim, its key manager and GRUB. The kernel of every guest is signed.
 var signedPackages = []string{"shim-signed", "grub-efi-amd64-signed"}
@@ -28,12 +41,12 @@ var signedFiles = map[string]string{
 	"EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
 }
 
-// bootFolder holds what is on the boot partition of a guest under Secure Boot.
+// bootFolder holds what is on the boot partition of a guest with firmware.
 const bootFolder = "esp"
 
 // takeSigned copies what the firmware boots out of the guest.
 func takeSigned(g Guest, root, dir string) error {
-	if !g.SecureBoot {
+	if !g.HasFirmware() {
 		return nil
 	}
 	for to, from := range signedFiles {
@@ -45,13 +58,18 @@ func takeSigned(g Guest, root, dir string) error {
 }
 
 // writeFirmware makes in dir the firmware's variables of a machine that is new, and the boot partition: that of the image, with a menu that boots the
-// image's kernel with these words.
+// image's kernel with these words, or the kernel that the guest's own package manager has made the first one.
 func (img Image) writeFirmware(dir string, words []string) error {
 	esp := filepath.Join(dir, bootFolder)
 	if err := os.RemoveAll(esp); err != nil {
 		return err
 	}
-	files := map[string]string{filepath.Join(esp, "vmlinuz"): img.Kernel, filepath.Join(esp, "initrd.img"): img.Initrd, variablesFile(dir): firmwareVariables}
+	files := map[string]string{variablesFile(dir): img.Guest.firmware().variables}
+	search := "search --no-floppy --set=root --file /vmlinuz\n" // the disk has it, by a link
+	if !img.Guest.FromDisk {
+		search = ""
+		files[filepath.Join(esp, "vmlinuz")], files[filepath.Join(esp, "initrd.img")] = img.Kernel, img.Initrd
+	}
 	for name := range signedFiles {
 		files[filepath.Join(esp, name)] = filepath.Join(img.Dir, bootFolder, name)
 	}
@@ -60,21 +78,23 @@ func (img Image) writeFirmware(dir string, words []string) error {
 			return err
 		}
 	}
-	menu := fmt.Sprintf("linux /vmlinuz %s\ninitrd /initrd.img\nboot\n", strings.Join(words, " "))
+	menu := search + fmt.Sprintf("linux /vmlinuz %s\ninitrd /initrd.img\nboot\n", strings.Join(words, " "))
 	return writeFile(filepath.Join(esp, "EFI/debian/grub.cfg"), menu, 0o644)
 }
 
 func variablesFile(dir string) string { return filepath.Join(dir, "variables.fd") }
 
-// firmwareArguments have the emulator boot what writeFirmware made in dir. Only code in system management mode may write the variables, so that
+// firmwareArguments have the emulator boot what writeFirmware made in dir. Under Secure Boot only code in system management mode may write the variables, so that
 // the guest's kernel cannot switch Secure Boot off. The boot partition is a folder that the emulator shows as a FAT disk, behind the other two in their order.
-func firmwareArguments(dir string) []string {
-	return []string{
-		"-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
-		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + firmwareCode,
-		"-drive", "if=pflash,unit=1,format=raw,file=" + variablesFile(dir),
-		"-drive", "if=none,id=esp,format=raw,readonly=on,file=fat:" + filepath.Join(dir, bootFolder), "-device", "virtio-blk-pci,drive=esp,bootindex=0,addr=0x10",
+func (g Guest) firmwareArguments(dir string) []string {
+	args := []string{"-machine", "q35"}
+	if g.SecureBoot {
+		args = []string{"-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"}
 	}
+	return append(args,
+		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+g.firmware().code,
+		"-drive", "if=pflash,unit=1,format=raw,file="+variablesFile(dir),
+		"-drive", "if=none,id=esp,format=raw,readonly=on,file=fat:"+filepath.Join(dir, bootFolder), "-device", "virtio-blk-pci,drive=esp,bootindex=0,addr=0x10")
 }
 
 // connectConsole gives the emulator that cmd will be a serial line that this program can type on.

@@ -89,18 +89,26 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// A guest under Secure Boot gets its kernel from the firmware, and may be booted again.
+// A guest with firmware gets its kernel from it, and may be booted again.
 func TestFirmwareArguments(t *testing.T) {
-	img := Image{Guest: Guest{SecureBoot: true, SELinux: SELinux{Mode: "disabled"}}}
-	args := strings.Join(img.arguments("/d", "x.target"), " ")
-	for _, want := range []string{"q35,smm=on", "property=secure,value=on", "readonly=on,file=" + firmwareCode, "file=/d/variables.fd", "file=fat:/d/esp", "bootindex=0"} {
-		if !strings.Contains(args, want) {
-			t.Errorf("%q is missing in %s", want, args)
+	for _, c := range []struct {
+		guest    Guest
+		want, no []string
+	}{
+		{Guest{SecureBoot: true}, []string{"q35,smm=on", "property=secure,value=on", "readonly=on,file=" + secureFirmware.code}, nil},
+		{Guest{FromDisk: true}, []string{"-machine q35 ", "readonly=on,file=" + plainFirmware.code}, []string{"smm=on", "property=secure"}},
+	} {
+		c.guest.SELinux.Mode = "disabled"
+		args := strings.Join(Image{Guest: c.guest}.arguments("/d", "x.target"), " ")
+		for _, want := range append(c.want, "file=/d/variables.fd", "file=fat:/d/esp", "bootindex=0") {
+			if !strings.Contains(args, want) {
+				t.Errorf("%q is missing in %s", want, args)
+			}
 		}
-	}
-	for _, no := range []string{"-kernel", "-no-reboot", "-append"} {
-		if strings.Contains(args, no) {
-			t.Errorf("%q is in %s", no, args)
+		for _, no := range append(c.no, "-kernel", "-no-reboot", "-append") {
+			if strings.Contains(args, no) {
+				t.Errorf("%q is in %s", no, args)
+			}
 		}
 	}
 }

@@ -247,7 +247,7 @@ func (g Guest) allPackages() []string {
 	if g.RPM {
 		all = append(all, "rpm")
 	}
-	if g.SecureBoot {
+	if g.HasFirmware() {
 		all = append(all, signedPackages...)
 	}
 	slices.Sort(all)

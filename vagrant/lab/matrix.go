@@ -41,6 +41,7 @@ type Guest struct {
 	Timeout   time.Duration     `yaml:"timeout"`
 
 	SecureBoot bool `yaml:"secure_boot" json:",omitempty"`
+	FromDisk   bool `yaml:"from_disk" json:",omitempty"`
 	Modules    bool `yaml:"modules" json:",omitempty"`
 }
 
@@ -175,7 +176,8 @@ func (g Guest) problems() []string {
 	need(g.MemoryMiB >= 256 && g.MemoryMiB <= 16384, "memory_mib is %d, expected 256 to 16384", g.MemoryMiB)
 	need(g.CPUs >= 1 && g.CPUs <= 8, "cpus is %d, expected 1 to 8", g.CPUs)
 	need(!g.Counted || g.CPUs == 1, "cpus is %d: a guest whose instructions are counted has 1", g.CPUs)
-	need(!g.SecureBoot || !g.Counted, "secure_boot: a guest whose instructions are counted boots without firmware")
+	need(!g.HasFirmware() || !g.Counted, "secure_boot, from_disk: a guest whose instructions are counted boots without firmware")
+	need(!g.SecureBoot || !g.FromDisk, "from_disk: a guest under Secure Boot boots the kernel of its image")
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)
 }

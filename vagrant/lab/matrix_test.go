@@ -56,7 +56,8 @@ func TestParseMatrix(t *testing.T) {
 		{"cpus: 1", "cpus: 0", "cpus is 0"},
 		{"5m", "5s", "timeout is 5s"},
 		{"cpus: 1", "cpus: 2\n    counted: true", "cpus is 2: a guest whose instructions are counted has 1"},
-		{"cpus: 1", "cpus: 1\n    counted: true\n    secure_boot: true", "secure_boot: "},
+		{"cpus: 1", "cpus: 1\n    counted: true\n    secure_boot: true", "secure_boot, from_disk: "},
+		{"cpus: 1", "cpus: 1\n    from_disk: true\n    secure_boot: true", "from_disk: a guest under Secure Boot"},
 		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
 		{"guests:", "guests: []\nothers:", "others"},
@@ -100,6 +101,7 @@ func TestKey(t *testing.T) {
 		"login.defs": func(g *Guest) { g.LoginDefs = map[string]string{"UMASK": "022"} },
 		"masked":     func(g *Guest) { g.Masked = []string{"auditd.service"} },
 		"firmware":   func(g *Guest) { g.SecureBoot = true },
+		"boot disk":  func(g *Guest) { g.FromDisk = true },
 		"modules":    func(g *Guest) { g.Modules = true },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {

@@ -23,7 +23,7 @@ var ErrGuestDied = errors.New("the guest ended before its payload did")
 
 // Boot starts a fresh copy of a guest, runs the payload and returns the payload's exit status. The payload's output goes to out as it
 // comes; dir keeps the console's log (serial.log). The guest has no network. It is ended at the row's time limit.
-// A guest under Secure Boot may be booted again, with its disk and its firmware's variables as they are then: see RebootLine.
+// A guest with firmware may be booted again, with its disk and its firmware's variables as they are then: see RebootLine.
 func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, img.Guest.Timeout, fmt.Errorf("%s: its time limit of %s is over", img.Guest.Name, img.Guest.Timeout))
 	defer cancel()
@@ -75,9 +75,9 @@ func Boot(ctx context.Context, img Image, p Payload, dir string, out io.Writer) 
 // sitDown gives the guest that cmd will be a console, which is kept in log, and someone before it for as long as leave is not called: what to do
 // while the guest boots again, with the password for the key screen.
 func (img Image) sitDown(ctx context.Context, cmd *exec.Cmd, log string) (reboot func(password string) error, leave func(), err error) {
-	if !img.Guest.SecureBoot {
+	if !img.Guest.HasFirmware() {
 		cmd.Args = append(cmd.Args, "-serial", "file:"+log)
-		once := fmt.Errorf("%s: only a guest under Secure Boot is booted again", img.Guest.Name)
+		once := fmt.Errorf("%s: only a guest with firmware is booted again", img.Guest.Name)
 		return func(string) error { return once }, func() {}, nil
 	}
 	kept, err := os.Create(log)
@@ -120,7 +120,7 @@ func (img Image) prepare(ctx context.Context, p Payload, dir, target string) err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if img.Guest.SecureBoot {
+	if img.Guest.HasFirmware() {
 		if err := img.writeFirmware(dir, img.words(target)); err != nil {
 			return err
 		}
@@ -160,8 +160,8 @@ func (img Image) arguments(dir, target string) []string {
 		"-drive", "file="+payloadDrive(dir)+",if=virtio,format=raw,readonly=on",
 		"-device", "virtio-rng-pci",
 	)
-	if img.Guest.SecureBoot {
-		return append(args, firmwareArguments(dir)...)
+	if img.Guest.HasFirmware() {
+		return append(args, img.Guest.firmwareArguments(dir)...)
 	}
 	return append(args, "-no-reboot", "-kernel", img.Kernel, "-initrd", img.Initrd, "-append", strings.Join(img.words(target), " "))
 }

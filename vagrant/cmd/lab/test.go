@@ -175,7 +175,7 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 	}
 	limit := g.Timeout * 9 / 10 // so that the tests end by themselves, with a trace, before the guest is ended
 	lines := []string{"cd /media/amplab", "status=0", "boot=1"}
-	if g.SecureBoot {
+	if g.HasFirmware() {
 		lines = append(lines, countBoots, `[ $boot -eq 1 ] || { echo; echo "`+roomLine+`boot-$boot"; }`)
 	}
 	for name := range files {
@@ -191,7 +191,7 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 				roomFile(room), shellQuote(roomTests[room]), limit))
 		}
 	}
-	if g.SecureBoot {
+	if g.HasFirmware() {
 		lines = append(lines, bootAgain)
 	}
 	return strings.Join(append(lines, "exit $status"), "\n") + "\n", nil

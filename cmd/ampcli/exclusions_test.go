@@ -95,9 +95,12 @@ func TestPolicy(t *testing.T) {
 	if out, code, _ := c.call(t, "policy", "show"); code != 0 || !strings.Contains(out, "File monitoring:     on\n") {
 		t.Errorf("no file: %q, %d", out, code)
 	}
-	os.WriteFile(c.path(policy.Path), []byte(`<policy version="1"><monitor files="false"/><limits event-log="8"/></policy>`), 0o644)
-	if out, code, _ := c.call(t, "policy", "show"); code != 0 || !strings.Contains(out, "File monitoring:     off\n") || !strings.Contains(out, "8 MiB") {
-		t.Errorf("%q, %d", out, code)
+	os.WriteFile(c.path(policy.Path), []byte(`<policy version="1"><monitor files="false"/><limits event-log="8"/><kernel btf="/srv/btf" key="/k" certificate="/c"/></policy>`), 0o644)
+	out, code, _ := c.call(t, "policy", "show")
+	for _, want := range []string{"File monitoring:     off\n", "8 MiB", "also in /srv/btf\n", "by /k, with /c\n"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%q, %d, expected %q", out, code, want)
+		}
 	}
 	if out, code, _ := c.call(t, "policy", "show", "-o", "json"); code != 0 || !strings.Contains(out, `"files": false`) {
 		t.Errorf("%q, %d", out, code)

@@ -61,6 +61,7 @@ func (c *command) showPolicy() error {
 		return c.json(map[string]any{
 			"file":    policy.Path,
 			"monitor": map[string]any{"files": p.MonitorFiles, "network": p.MonitorNetwork, "source": p.Source},
+			"kernel":  map[string]string{"btf": p.BTFFolder, "key": p.ModuleKey.Key, "certificate": p.ModuleKey.Certificate},
 			"limits":  map[string]int{"event_log_mib": p.Limits.EventLogMiB},
 			"scan": map[string]any{
 				"enabled": p.Scan.Enabled, "memory_mib": p.Scan.MemoryMiB, "file_mib": p.Scan.FileMiB, "workers": p.Scan.Workers, "unsigned": p.Scan.Unsigned,
@@ -78,6 +79,12 @@ func (c *command) showPolicy() error {
 		fault.Text{EN: "Quarantine:          %s", JA: "隔離: %s"}.With(quarantineWords[p.Scan.Quarantine].In(c.language)),
 		fault.Text{EN: "Event log:           %s MiB at most", JA: "イベントログ: 最大 %s MiB"}.With(fmt.Sprint(p.Limits.EventLogMiB)),
 		fault.Text{EN: "Exclusions:          %s (see ampcli exclusions list)", JA: "除外: %s 件(ampcli exclusions list を参照)"}.With(fmt.Sprint(len(p.Exclusions.All()))),
+	}
+	if p.BTFFolder != "" {
+		lines = append(lines, fault.Text{EN: "BTF files:           also in %s", JA: "BTF ファイル: %s も参照"}.With(word(p.BTFFolder)))
+	}
+	if p.ModuleKey.Key != "" {
+		lines = append(lines, fault.Text{EN: "Modules are signed:  by %s, with %s", JA: "モジュールの署名: 鍵 %s、証明書 %s"}.With(word(p.ModuleKey.Key), word(p.ModuleKey.Certificate)))
 	}
 	for _, s := range p.Schedules {
 		lines = append(lines, scheduleText(s))

@@ -217,5 +217,5 @@ var (
 		"3: (bf) r1 = r10                      ; R1_w=fp0 R10=fp0", "4: (07) r1 += -8                      ; R1_w=fp-8", "5: (b7) r2 = 8                        ; R2_w=8",
 		"6: (85) call bpf_probe_read#4", "unknown func bpf_probe_read#4", "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0",
 	}, "\n\t"))
-	errNoRight = fmt.Errorf("creating map: map create: %w%s", syscall.EPERM, strings.TrimPrefix(noRight, "creating map: map create: "+syscall.EPERM.Error()))
+	errNoRight = fmt.Errorf("%w%s", syscall.EPERM, strings.TrimPrefix(noRight, syscall.EPERM.Error()))
 )

@@ -21,7 +21,7 @@ const (
 	noBTFHere    = "the kernel offers no BTF"
 	wantsModules = "the policy wants kernel modules"
 	rejected     = "it is not signed, and this kernel loads signed modules only: Loading of unsigned module: key was rejected by service (the kernel: Loading of unsigned module is rejected)"
-	noRight      = "creating map: map create: operation not permitted (MEMLOCK may be too low, consider rlimit.RemoveMemlock) (locked memory is limited to 8388608 bytes, and lifting that takes CAP_SYS_RESOURCE)"
+	noRight      = "operation not permitted: this process has neither CAP_BPF nor CAP_SYS_ADMIN"
 	unterminated = "/usr/src/linux-headers-6.1.0-57-common/include/linux/dcache.h:2: error: unterminated #ifndef"
 	buildLog     = "/var/lib/cisco/amp/layouts/" + release + ".log"
 	badBTF       = "/sys/kernel/btf/vmlinux: magic is 0x5250, expected 0xeb9f"

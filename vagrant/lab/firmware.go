@@ -82,12 +82,22 @@ func (img Image) writeFirmware(dir string, words []string) error {
 	return writeFile(filepath.Join(esp, "EFI/debian/grub.cfg"), menu, 0o644)
 }
 
+// diskInterface is how the emulator shows the guest's disk: by itself, or by the device of firmwareArguments, which has the lower place on the bus in
+// either case and so is the kernel's first.
+func (g Guest) diskInterface() string {
+	if g.FromDisk {
+		return "none,id=disk"
+	}
+	return "virtio"
+}
+
 func variablesFile(dir string) string { return filepath.Join(dir, "variables.fd") }
 
 // firmwareArguments have the emulator boot what writeFirmware made in dir. Under Secure Boot only code in system management mode may write the variables, so that
 // the guest's kernel cannot switch Secure Boot off. The boot partition is a folder that the emulator shows as a FAT disk, behind the other two in their order.
 func (g Guest) firmwareArguments(dir string) []string {
-	args := []string{"-machine", "q35"}
+	// GRUB sees no disk but those that the firmware may boot from.
+	args := []string{"-machine", "q35", "-device", "virtio-blk-pci,drive=disk,bootindex=1"}
 	if g.SecureBoot {
 		args = []string{"-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"}
 	}

@@ -96,7 +96,7 @@ func TestFirmwareArguments(t *testing.T) {
 		want, no []string
 	}{
 		{Guest{SecureBoot: true}, []string{"q35,smm=on", "property=secure,value=on", "readonly=on,file=" + secureFirmware.code}, nil},
-		{Guest{FromDisk: true}, []string{"-machine q35 ", "readonly=on,file=" + plainFirmware.code}, []string{"smm=on", "property=secure"}},
+		{Guest{FromDisk: true}, []string{"-machine q35 ", "drive=disk,bootindex=1", "if=none,id=disk,format=raw,snapshot=on", "readonly=on,file=" + plainFirmware.code}, []string{"smm=on", "property=secure"}},
 	} {
 		c.guest.SELinux.Mode = "disabled"
 		args := strings.Join(Image{Guest: c.guest}.arguments("/d", "x.target"), " ")

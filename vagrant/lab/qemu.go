@@ -156,7 +156,7 @@ func (img Image) arguments(dir, target string) []string {
 	args := append(img.Guest.clock(),
 		"-cpu", "max", "-smp", strconv.Itoa(img.Guest.CPUs), "-m", strconv.Itoa(img.Guest.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
-		"-drive", "file="+img.Disk+",if=virtio,format=raw,snapshot=on",
+		"-drive", "file="+img.Disk+",if="+img.Guest.diskInterface()+",format=raw,snapshot=on",
 		"-drive", "file="+payloadDrive(dir)+",if=virtio,format=raw,readonly=on",
 		"-device", "virtio-rng-pci",
 	)

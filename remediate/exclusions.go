@@ -80,7 +80,7 @@ func (r *run) previewExclusions(ctx context.Context, m *matter) {
 	m.plan.results = allOf(p, results)
 	switch {
 	case steps(p.Items) == 0:
-		m.settle(ExitPerson, msgPerson.with(m.finding.ID))
+		m.settle(ExitPerson, msgPerson.with(m.finding.ID, m.finding.Reason))
 	case err != nil && (r.Privileged || !errors.Is(err, fs.ErrPermission)):
 		r.complain(err)
 	}

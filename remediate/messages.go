@@ -16,7 +16,7 @@ var (
 	msgNeverThere       = message{"Fault %d is not there: %s. Nothing was changed.", "フォールト %d は発生していません: %s。何も変更していません。"}
 	msgGone             = message{"Fault %d is gone: %s.", "フォールト %d は解消しました: %s。"}
 	msgStillThere       = message{"Fault %d is still there: %s.", "フォールト %d はまだ解消していません: %s。"}
-	msgPerson           = message{"Fault %d is still there: what is left waits for a person, see the plan.", "フォールト %d はまだ解消していません。残りの手順は管理者による操作が必要です。計画を参照してください。"}
+	msgPerson           = message{"Fault %d is still there: %s. What is left waits for a person, see the plan.", "フォールト %d はまだ解消していません: %s。残りの手順は管理者による操作が必要です。計画を参照してください。"}
 	msgUnknown          = message{"Fault %d is not known to be gone (%s). Nothing more was tried.", "フォールト %d が解消したかどうか不明です (%s)。これ以上の変更は行っていません。"}
 	msgUnknownNeedsRoot = message{"Fault %d needs root to be judged (%s). Run this as root.", "フォールト %d の判定には root 権限が必要です (%s)。root で実行してください。"}
 	msgNotJudged        = message{"Fault %d is not known: this version neither judges nor mends it.", "フォールト %d は不明です。このバージョンでは判定も修復も行いません。"}

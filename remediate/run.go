@@ -185,7 +185,7 @@ func (r *run) previewPlan(ctx context.Context, m *matter) {
 	case len(p.Items) == 0:
 		m.settle(ExitThere, msgNothingKnown.with(m.finding.ID))
 	case steps(p.Items) == 0:
-		m.settle(ExitPerson, msgPerson.with(m.finding.ID))
+		m.settle(ExitPerson, msgPerson.with(m.finding.ID, m.finding.Reason))
 	case err != nil && (r.Privileged || !errors.Is(err, fs.ErrPermission)): // that a user may not look everywhere is said at the end
 		r.complain(err)
 	}
@@ -328,7 +328,7 @@ func (r *run) judge(m *matter, interrupted bool) {
 	case state == fault.Unknown:
 		m.settle(ExitThere, msgUnknown.with(id, reason))
 	case m.plan.waitsForPerson():
-		m.settle(ExitPerson, msgPerson.with(id))
+		m.settle(ExitPerson, msgPerson.with(id, reason))
 	default:
 		m.settle(ExitThere, msgStillThere.with(id, reason))
 	}

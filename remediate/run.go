@@ -279,18 +279,13 @@ func (r *run) carryOut(ctx context.Context, m *matter) {
 	}
 }
 
-// verify judges again by the same predicates, and has the connector do so too. It is done after an interruption also: what was
-// finished stays, and what is said at the end has to be true.
+// verify judges again by the same predicates, and has the connector do so too, before: one that was just started has no event source yet, and what is
+// excluded changes what it measures. It is done after an interruption also: what was finished stays, and what is said at the end has to be true.
 func (r *run) verify(ctx context.Context) {
 	interrupted := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
-	if r.excluding() { // what is excluded changes what the connector measures, and nothing that could be judged without it
-		r.tellConnector(ctx)
-		r.again(ctx)
-	} else {
-		r.again(ctx)
-		r.tellConnector(ctx)
-	}
+	r.tellConnector(ctx)
+	r.again(ctx)
 	for _, m := range r.matters {
 		if !m.settled {
 			r.judge(m, interrupted)

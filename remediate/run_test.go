@@ -10,7 +10,9 @@ import (
 
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
+	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/selinux"
 )
 
@@ -301,5 +303,24 @@ func TestCheckJSON(t *testing.T) {
 		if errs := s.validate(out.Bytes()); errs != nil {
 			t.Errorf("%q\n%s", errs, out.String())
 		}
+	}
+}
+
+// A connector that a step has just started opens its event source beside: it is asked first, and judged by what it says then.
+func TestJudgedAfterTheConnectorSettled(t *testing.T) {
+	w := soundWorld()
+	w.askErr = nil
+	sound := w.facts.Monitoring
+	w.facts.Monitoring.Value = health.Monitoring{Source: monitor.NoSource, Chosen: monitor.EBPFKernelBTF}
+	w.items = []installer.Item{w.step("start the connector anew", func() error { return nil })}
+	code, out, _ := w.remedy(t, call{args: []string{"8"}, adapt: func(tool *Tool) {
+		tool.Yes = true
+		tool.hands.Evaluate = func(context.Context) error {
+			w.facts.Monitoring = sound
+			return nil
+		}
+	}})
+	if code != ExitGone || !strings.Contains(out, "Fault 8 is gone") {
+		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }

@@ -539,6 +539,48 @@ static int copy_begins(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return begin_operation(op, AMP_FILE_COPY);
 }
 
+/*
+ * Compilers put vfs_rmdir() into its caller (seen: Debian's 5.10), where nothing can be
+ * attached. What it calls then stands for it: one function before a directory is removed,
+ * and another after that succeeded. Of an overlay the removal below it is told too then.
+ */
+static struct {
+	pid_t thread;
+	struct dentry *dentry;
+	const struct vfsmount *mnt;
+} removals[PLACES];
+
+static int removing(struct kprobe *p, struct pt_regs *regs)
+{
+	struct dentry *dentry = ARGUMENT(struct dentry *, 1);
+	u32 place = current->pid % PLACES;
+
+	if (is_within() || !amp_wanted(AMP_FILE_DELETE))
+		return 0; /* vfs_rmdir() was seen */
+	removals[place].dentry = dentry;
+	removals[place].mnt = mount_for(dentry);
+	WRITE_ONCE(removals[place].thread, current->pid);
+	return 0;
+}
+
+static int removed(struct kprobe *p, struct pt_regs *regs)
+{
+	struct dentry *dentry = ARGUMENT(struct dentry *, 0);
+	u32 place = current->pid % PLACES;
+	struct inode *inode;
+	struct about a;
+
+	if (READ_ONCE(removals[place].thread) != current->pid || removals[place].dentry != dentry)
+		return 0;
+	WRITE_ONCE(removals[place].thread, 0);
+	inode = d_inode(dentry);
+	if (!inode || !S_ISDIR(inode->i_mode) || pseudo(dentry->d_sb))
+		return 0;
+	look_at(&a, inode);
+	file_event(AMP_FILE_DELETE, dentry, removals[place].mnt, &a);
+	return 0;
+}
+
 #define OPERATION(function, begins, of) AMP_AROUND(function, begins, end_operation, struct operation, of)
 
 static struct amp_probe probes[] = {
@@ -549,6 +591,8 @@ static struct amp_probe probes[] = {
 	AMP_AT("security_mmap_file", mapped, AMP_FILE_MAP),
 	OPERATION("vfs_unlink", unlink_begins, AMP_FILE_DELETE),
 	OPERATION("vfs_rmdir", unlink_begins, AMP_FILE_DELETE),
+	AMP_AT("security_inode_rmdir", removing, AMP_FILE_DELETE),
+	AMP_AT("d_delete", removed, AMP_FILE_DELETE),
 	OPERATION("vfs_mkdir", create_begins, AMP_FILE_CREATE),
 	OPERATION("vfs_mknod", create_begins, AMP_FILE_CREATE),
 	OPERATION("vfs_symlink", create_begins, AMP_FILE_CREATE),

@@ -16,13 +16,19 @@ took() {
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -q /media/amplab/packages/amp-connector*.deb >/dev/null 2>&1
-# The first rebuild writes files whose contents the scan service does not know yet, beside whatever is measured then.
+# withdraw: takes the rule away, and waits until the daemon has changed its source and what was written is scanned: that is not what is measured.
+withdraw() {
+	semodule -r cisco-secure-bpf >/dev/null 2>&1
+	sleep 30
+}
+# The first rebuilds write files whose contents the scan service does not know yet.
+withdraw
 semodule -i "$cil" >/dev/null 2>&1
 # The daemon would re-read the host at each policy load, beside what is measured, for both alike; it stays.
 for turn in $(seq "$turns"); do
-	semodule -r cisco-secure-bpf >/dev/null 2>&1
+	withdraw
 	bare=$(took semodule -i "$cil")
-	semodule -r cisco-secure-bpf >/dev/null 2>&1
+	withdraw
 	remedy=$(took amp-remediate 19 --yes)
 	echo "turn $turn: semodule -i $bare ms, amp-remediate 19 --yes $remedy ms, ratio $((remedy * 100 / bare)) %"
 done

@@ -23,15 +23,14 @@ var floors = map[string]int{
 	"internal/host": 1, "internal/monitor": 1, "internal/control": 1,
 	"bpf/layout": 2, "bpf/record": 2, // what is made in a header tree, and how events are told of: for two of the event sources
 	"internal/scan": 3, "selinux": 3, "bpf": 3, "kmod": 3, "internal/degraded": 3,
-	"internal/health":     4,
-	"installer":           5,
-	"internal/connector":  6,
-	"remediate":           6,
-	"cmd":                 7,
-	"packaging":           8, // builds and describes what is below; nothing imports it
-	"vagrant":             8,
-	"internal/archtest":   8,
-	"internal/benchmarks": 8,
+	"internal/health":    4,
+	"installer":          5,
+	"internal/connector": 6,
+	"remediate":          6,
+	"cmd":                7,
+	"packaging":          8, // builds and describes what is below; nothing imports it
+	"vagrant":            8,
+	"internal/archtest":  8,
 }
 
 // room returns the room that a folder of the repository belongs to.

@@ -61,7 +61,7 @@ var Hosts = []Host{
 		Findings: cannot(19),
 	},
 	{
-		Name: "SELinux enforcing, with the policy module disabled", Recorded: "the guest of positive/10-fault19, which asserts the fault and not the source",
+		Name: "SELinux enforcing, with the policy module disabled", Guest: "positive/10-fault19",
 		change: changes{enforcing(selinux.ModuleDisabled)},
 		Source: monitor.Degraded, Reason: "fault 19: SELinux refuses unconfined_service_t the permission map_create map_read map_write prog_load prog_run of class bpf; the policy module cisco-secure-bpf is disabled",
 		Findings: slices.Concat(critical(19), unknown(16)),
@@ -132,7 +132,7 @@ var Hosts = []Host{
 		Findings: slices.Concat(major(11), unknown(16), cannot(19)),
 	},
 	{
-		Name: "No BTF; the headers are there, and no make", Recorded: "guest debian12-plain, by hand, as in positive/16-fault16",
+		Name: "No BTF; the headers are there, and no make", Guest: "positive/16-fault16",
 		change: changes{noBTF(whole), without(noMake)},
 		Source: monitor.Degraded, Reason: noBTFHere + "; layouts of its structures from " + tree + ": make is not installed: make",
 		Findings: slices.Concat(critical(16), cannot(19)),

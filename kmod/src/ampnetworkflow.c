@@ -459,7 +459,7 @@ static struct amp_probe probes[] = {
 	AMP_AT("security_sock_graft", accepted, AMP_FLOW_OPEN),
 	AMP_AT("udp_sendmsg", sends, AMP_FLOW_OPEN),
 	/* For a peer of IPv4 this one calls the other. */
-	{ .begin = { .symbol_name = "udpv6_sendmsg", .pre_handler = sends }, .kind = AMP_FLOW_OPEN, .optional = true },
+	AMP_AT_OPTIONAL("udpv6_sendmsg", sends, AMP_FLOW_OPEN),
 	AMP_AT("skb_consume_udp", receives, AMP_FLOW_OPEN),
 	AMP_AROUND("inet_csk_listen_start", listen_begins, listens, struct sock *, AMP_LISTEN),
 };

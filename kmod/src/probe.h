@@ -14,7 +14,7 @@ struct amp_probe {
 	struct kprobe begin;   /* one of both has the function's name */
 	struct kretprobe both;
 	u32 kind;	       /* that what it misses is counted of */
-	bool optional;	       /* the function may be in a module of the kernel's that is not loaded */
+	bool optional;	       /* it may not be there, as in a module of the kernel's that is not loaded */
 	bool attached;
 	unsigned long missed;
 };
@@ -24,6 +24,9 @@ struct amp_probe {
 
 #define AMP_AT(function, begins, of)                                                             \
 	{ .begin = { .symbol_name = function, .pre_handler = begins }, .kind = of }
+
+#define AMP_AT_OPTIONAL(function, begins, of)                                                    \
+	{ .begin = { .symbol_name = function, .pre_handler = begins }, .kind = of, .optional = true }
 
 #define AMP_AROUND(function, begins, ends, data, of)                                             \
 	{ .both = { .kp.symbol_name = function, .entry_handler = begins, .handler = ends,         \

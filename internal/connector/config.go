@@ -69,6 +69,7 @@ type Config struct {
 // EventLog is where events go. monitor.Log is one.
 type EventLog interface {
 	Append(*monitor.Event) error
+	Flush() error
 	SetCap(bytes int64) error
 	Dropped() uint64
 	io.Closer

@@ -92,10 +92,11 @@ func (u *scanUser) keep(s ScanSettings, a host.AccountFacts) ScanSettings {
 	return s
 }
 
-// detected puts a detection into both logs, and says it.
+// detected puts a detection into both logs, and says it. That of detections has it when a scan on demand is answered.
 func (c *core) detected(e *monitor.Event) {
 	c.sink.append(e)
 	c.detections.append(e)
+	c.detections.flush()
 	c.Log.Warn("detection", "name", e.Name, "path", e.File.Path, "pid", e.Process.PID, "process", e.Process.Exe.Path, "sha256", e.Found.SHA256)
 }
 

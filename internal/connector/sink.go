@@ -24,6 +24,17 @@ func (s *sink) append(e *monitor.Event) {
 	}
 }
 
+// flush writes what waits, for events that somebody looks for at once.
+func (s *sink) flush() {
+	log := s.log.Load()
+	if log == nil {
+		return
+	}
+	if err := (*log).Flush(); err != nil && s.refused.Load() == nil {
+		s.refused.Store(&err)
+	}
+}
+
 // open opens the log if it is not open yet, and gives it its cap, in bytes.
 func (s *sink) open(cap int64, with func() (EventLog, error)) error {
 	if log := s.log.Load(); log != nil {

@@ -306,6 +306,7 @@ func (l recordedLog) Append(*monitor.Event) error {
 	l.w.set(func(w *world) { w.logged++ })
 	return nil
 }
+func (recordedLog) Flush() error       { return nil }
 func (recordedLog) Dropped() uint64    { return 0 }
 func (recordedLog) SetCap(int64) error { return nil }
 func (recordedLog) Close() error       { return nil }

@@ -76,6 +76,7 @@ func (*EventSource) Apply(ctx context.Context, h *Host) error {
 	}
 }
 
+// askAbout asks the daemon of the host.
 func askAbout(ctx context.Context, h *Host, v control.Verb) (control.Answer, error) {
 	socket, err := h.Root.Path(control.Socket)
 	if err != nil {

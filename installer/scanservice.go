@@ -48,13 +48,9 @@ func (*ScanService) Prepare(context.Context, *Host) error { return nil }
 
 // Apply implements Step. That the service does not come up is an error with its own words.
 func (*ScanService) Apply(ctx context.Context, h *Host) error {
-	socket, err := h.Root.Path(control.Socket)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, scanWait)
 	defer cancel()
-	a, err := control.Ask(ctx, socket, control.Request{Verb: control.RestartScan})
+	a, err := askAbout(ctx, h, control.RestartScan)
 	if err != nil && !errors.Is(err, control.ErrIncomplete) {
 		return err
 	}

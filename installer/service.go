@@ -261,11 +261,7 @@ func LookedAnew(s Step) bool {
 // lookAnew asks our connector to evaluate the host; where it does not answer, and for others, the daemon starts anew.
 func (s *Service) lookAnew(ctx context.Context, h *Host) error {
 	if !s.Vendor {
-		socket, err := h.Root.Path(control.Socket)
-		if err != nil {
-			return err
-		}
-		_, err = control.Ask(ctx, socket, control.Request{Verb: control.Evaluate})
+		_, err := askAbout(ctx, h, control.Evaluate)
 		if err == nil {
 			s.looked = true
 			return nil

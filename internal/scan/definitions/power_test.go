@@ -3,6 +3,7 @@ package definitions
 import (
 	"testing"
 
+	"github.com/ampconnector/amp/internal/durable/killsweep"
 	"github.com/ampconnector/amp/internal/durable/powerloss"
 )
 
@@ -15,17 +16,17 @@ func TestPowerLost(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			disk := powerloss.New(t, 64<<20)
 			dir, _ := sweepHost(t, d)
-			for _, point := range append(sweepRun(t, dir, what, ""), "") {
+			for _, point := range append(killsweep.Run(t, what, dir, ""), "") {
 				t.Run(point, func(t *testing.T) {
 					dir, s := sweepHost(t, d)
 					disk.Sync(t)
-					sweepRun(t, dir, what, point)
+					killsweep.Run(t, what, dir, point)
 					disk.Lose(t)
 					mayBeLive(t, s, d)
 					if point == "" {
 						expectLive(t, s, d.live[len(d.live)-1])
 					}
-					sweepRun(t, dir, what, "")
+					killsweep.Run(t, what, dir, "")
 					expectLive(t, s, d.live[len(d.live)-1])
 				})
 			}

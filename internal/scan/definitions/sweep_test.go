@@ -3,48 +3,17 @@ package definitions
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/ampconnector/amp/internal/durable"
-)
-
-// Environment of a test binary that plays a program that is killed.
-const (
-	sweepDirEnv  = "AMP_TEST_SWEEP_DIR"
-	sweepWhatEnv = "AMP_TEST_SWEEP_WHAT"
-	killAtEnv    = "AMP_TEST_KILL_AT"
+	"github.com/ampconnector/amp/internal/durable/killsweep"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(sweepDirEnv); dir != "" {
-		if err := swept(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// swept does one of the sweep's deeds, tells the points that it reaches, and kills itself at one of them.
-func swept(dir string) error {
-	times := map[string]int{}
-	reached = func(point string) {
-		times[point]++
-		numbered := fmt.Sprint(point, "#", times[point])
-		fmt.Println(numbered)
-		if numbered == os.Getenv(killAtEnv) {
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
-	return deeds[os.Getenv(sweepWhatEnv)].do(Open(sweepConfig(dir)))
+	killsweep.Main(m, &reached, func(what, dir string) error { return deeds[what].do(Open(sweepConfig(dir))) })
 }
 
 func sweepConfig(dir string) Config {
@@ -114,22 +83,6 @@ func sweepHost(t *testing.T, d deed) (dir string, s *Store) {
 	return dir, s
 }
 
-// sweepRun runs a deed in a program of its own and returns the points that it reached.
-func sweepRun(t *testing.T, dir, what, killAt string) []string {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), sweepDirEnv+"="+dir, sweepWhatEnv+"="+what, killAtEnv+"="+killAt)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	killed := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
-	if killed != (killAt != "") || err != nil && !killed {
-		t.Fatalf("%s, killed at %q: %v\n%s%s", what, killAt, err, out, stderr.String())
-	}
-	return strings.Fields(string(out))
-}
-
 // mayBeLive looks at the host after a kill: the live set is one of those that may be, whole, and nothing of the incoming directory has changed.
 func mayBeLive(t *testing.T, s *Store, d deed) {
 	t.Helper()
@@ -167,7 +120,7 @@ func TestKilledAnywhere(t *testing.T) {
 	for what, d := range deeds {
 		t.Run(what, func(t *testing.T) {
 			dir, s := sweepHost(t, d)
-			points := sweepRun(t, dir, what, "")
+			points := killsweep.Run(t, what, dir, "")
 			expectLive(t, s, d.live[len(d.live)-1])
 			if len(points) < 5 {
 				t.Fatalf("points: %q", points)
@@ -183,14 +136,14 @@ func TestKilledAnywhere(t *testing.T) {
 // killedAt kills a deed at one point, looks at the host, and lets the deed be done again.
 func killedAt(t *testing.T, what string, d deed, point string) {
 	dir, s := sweepHost(t, d)
-	sweepRun(t, dir, what, point)
+	killsweep.Run(t, what, dir, point)
 	mayBeLive(t, s, d)
 	for name, content := range d.incoming {
 		if b, err := os.ReadFile(filepath.Join(s.IncomingDir(), name)); err != nil || string(b) != content {
 			t.Errorf("incoming %s: %v", name, err)
 		}
 	}
-	sweepRun(t, dir, what, "")
+	killsweep.Run(t, what, dir, "")
 	expectLive(t, s, d.live[len(d.live)-1])
 	if started, err := s.Start(t.Context()); err != nil || len(started.Did) > 0 {
 		t.Errorf("start: %q, %v", started.Did, err)

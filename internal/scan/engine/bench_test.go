@@ -33,8 +33,9 @@ func pageFaults(t testing.TB) int64 {
 	return usage.Minflt
 }
 
-// What the library allocates for one file is not given back to the kernel before the next.
-func TestMemoryIsKept(t *testing.T) {
+// withCombinations is an engine whose definitions make the library allocate much for each file, and a small file.
+func withCombinations(t testing.TB) (*Engine, *os.File) {
+	t.Helper()
 	e, err := load(t, map[string]string{"a.ldb": combinations()})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,13 @@ func TestMemoryIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { f.Close() })
+	return e, f
+}
+
+// What the library allocates for one file is not given back to the kernel before the next.
+func TestMemoryIsKept(t *testing.T) {
+	e, f := withCombinations(t)
 	runtime.LockOSThread() // each thread has a heap of its own
 	defer runtime.UnlockOSThread()
 	const scans = 10
@@ -67,19 +74,7 @@ func TestMemoryIsKept(t *testing.T) {
 
 // BenchmarkManyCombinations scans a small file with definitions that make the library allocate much for each.
 func BenchmarkManyCombinations(b *testing.B) {
-	e, err := load(b, map[string]string{"a.ldb": combinations()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	path := filepath.Join(b.TempDir(), "x")
-	if err := os.WriteFile(path, []byte("all is well\n"), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
+	e, f := withCombinations(b)
 	before := pageFaults(b)
 	for b.Loop() {
 		if a := e.Scan(f, scan.Limits{}); a.Result != scan.Clean {

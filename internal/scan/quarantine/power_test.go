@@ -3,6 +3,7 @@ package quarantine
 import (
 	"testing"
 
+	"github.com/ampconnector/amp/internal/durable/killsweep"
 	"github.com/ampconnector/amp/internal/durable/powerloss"
 )
 
@@ -15,13 +16,13 @@ func TestPowerLost(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			disk := powerloss.New(t, 64<<20)
 			dir := sweepHost(t, d)
-			points := sweepRun(t, dir, what, "")
+			points := killsweep.Run(t, what, dir, "")
 			end := d.look(t, dir)
 			for _, point := range append(points, "") {
 				t.Run(point, func(t *testing.T) {
 					dir := sweepHost(t, d)
 					disk.Sync(t)
-					sweepRun(t, dir, what, point)
+					killsweep.Run(t, what, dir, point)
 					disk.Lose(t)
 					d.before(t, dir)
 					if where := d.look(t, dir); where == end {
@@ -29,7 +30,7 @@ func TestPowerLost(t *testing.T) {
 					} else if point == "" {
 						t.Errorf("after the deed it is %s: expected %s", where, end)
 					}
-					sweepRun(t, dir, what, "")
+					killsweep.Run(t, what, dir, "")
 					if where := d.look(t, dir); where != end {
 						t.Errorf("done again, it is %s: expected %s", where, end)
 					}

@@ -5,46 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/ampconnector/amp/internal/durable/killsweep"
 	"github.com/ampconnector/amp/internal/scan/verdicts"
 )
 
-// Environment of a test binary that plays a program that is killed.
-const (
-	sweepDirEnv  = "AMP_TEST_SWEEP_DIR"
-	sweepWhatEnv = "AMP_TEST_SWEEP_WHAT"
-	killAtEnv    = "AMP_TEST_KILL_AT"
-)
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(sweepDirEnv); dir != "" {
-		if err := swept(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// swept does one of the sweep's deeds, tells the points that it reaches, and kills itself at one of them.
-func swept(dir string) error {
-	times := map[string]int{}
-	reached = func(point string) {
-		times[point]++
-		numbered := fmt.Sprint(point, "#", times[point])
-		fmt.Println(numbered)
-		if numbered == os.Getenv(killAtEnv) {
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
-	return deeds[os.Getenv(sweepWhatEnv)].do(sweepStore(dir), sweepFile(dir))
+	killsweep.Main(m, &reached, func(what, dir string) error { return deeds[what].do(sweepStore(dir), sweepFile(dir)) })
 }
 
 func sweepStore(dir string) *Store { return &Store{Dir: filepath.Join(dir, "store")} }
@@ -147,22 +117,6 @@ func sweepHost(t *testing.T, d deed) (dir string) {
 	return dir
 }
 
-// sweepRun runs a deed in a program of its own and returns the points that it reached.
-func sweepRun(t *testing.T, dir, what, killAt string) []string {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), sweepDirEnv+"="+dir, sweepWhatEnv+"="+what, killAtEnv+"="+killAt)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	killed := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
-	if killed != (killAt != "") || err != nil && !killed {
-		t.Fatalf("%s, killed at %q: %v\n%s%s", what, killAt, err, out, stderr.String())
-	}
-	return strings.Fields(string(out))
-}
-
 // look looks at the host: the file is whole, either where it was or in the store, and nothing is left over.
 func (d deed) look(t *testing.T, dir string) (where string) {
 	t.Helper()
@@ -230,7 +184,7 @@ func TestKilledAnywhere(t *testing.T) {
 	for what, d := range deeds {
 		t.Run(what, func(t *testing.T) {
 			dir := sweepHost(t, d)
-			points := sweepRun(t, dir, what, "")
+			points := killsweep.Run(t, what, dir, "")
 			end := d.look(t, dir)
 			if len(points) < 2 {
 				t.Fatalf("points: %q", points)
@@ -239,12 +193,12 @@ func TestKilledAnywhere(t *testing.T) {
 			for _, point := range points {
 				t.Run(point, func(t *testing.T) {
 					dir := sweepHost(t, d)
-					sweepRun(t, dir, what, point)
+					killsweep.Run(t, what, dir, point)
 					d.before(t, dir)
 					if where := d.look(t, dir); where == end {
 						return
 					}
-					sweepRun(t, dir, what, "")
+					killsweep.Run(t, what, dir, "")
 					if where := d.look(t, dir); where != end {
 						t.Errorf("done again, it is %s: expected %s", where, end)
 					}

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,7 +100,7 @@ func newCore(config Config) *core {
 	}
 	c.scanner = c.OpenScanner(ScanSurroundings{Found: c.detected, Changed: func() { c.note("scan service") }})
 	c.published.Store(&control.Status{
-		Running: true, Mode: control.NoMode, Scan: control.Scan{State: control.ScanStarting, Detail: "starting"}, Faults: []control.Fault{},
+		Running: true, Version: c.Version, PID: os.Getpid(), Started: c.started, Mode: control.NoMode, Scan: control.Scan{State: control.ScanStarting, Detail: "starting"}, Faults: []control.Fault{},
 		Source: control.Source{Name: string(monitor.NoSource), Reason: "the daemon is starting"},
 	})
 	return c

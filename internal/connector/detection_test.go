@@ -23,3 +23,11 @@ func TestDetectionIsInItsLogAtOnce(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// A daemon that has only just been started says who it is.
+func TestStatusBeforeTheFirstEvaluation(t *testing.T) {
+	c := newCore((&world{}).config(t).withDefaults())
+	if s := c.status(); s.PID != os.Getpid() || s.Started.IsZero() || s.Version != c.Version {
+		t.Errorf("pid %d, version %q, since %v", s.PID, s.Version, s.Started)
+	}
+}

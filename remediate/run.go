@@ -368,7 +368,7 @@ func (r *run) tellConnector(ctx context.Context) {
 func (r *run) conclude() int {
 	code := ExitGone
 	for _, m := range r.matters {
-		code = heavier(code, m.code)
+		code = Heavier(code, m.code)
 	}
 	if r.JSON {
 		r.report(r.facts, r.matters)

@@ -18,7 +18,8 @@ Without arguments it checks every fault, one line each. With fault numbers, or "
 shows the diagnosis and the plan, asks, applies the plan step by step, and proves the result.
 
 Exit codes: 0 gone, or was never there; 1 still there, or not known to be gone; 2 usage or bad
-input; 3 the rest waits for a person; 4 changes need root; check: 5 none seen, but some unknown.`
+input, or the output could not be written; 3 the rest waits for a person; 4 changes need root;
+check: 5 none seen, but some unknown.`
 
 const example = `  amp-remediate                           check every fault
   amp-remediate check 19                  diagnose fault 19, with the evidence

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/term"
 
 	"github.com/ampconnector/amp/cmd/internal/hostsetup"
+	"github.com/ampconnector/amp/cmd/internal/interrupt"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/remediate"
@@ -28,9 +27,8 @@ func main() {
 
 // run is main with an exit code. The first interrupt ends the work between two steps, a second one the program.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupt.Context()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	c := &command{env: os.Getenv, tool: remediate.Tool{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
@@ -53,12 +51,18 @@ type command struct {
 
 // execute runs the command line. What cobra refuses is an error of usage.
 func (c *command) execute(ctx context.Context, args []string) int {
+	out := &output{to: c.tool.Stdout}
+	c.tool.Stdout = out
 	root := c.root()
 	root.SetArgs(args)
 	root.SetOut(c.tool.Stdout)
 	root.SetErr(c.tool.Stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		return c.usage(err, args)
+	}
+	if err := out.failed(); err != nil {
+		c.complain(err, args)
+		return remediate.Heavier(c.code, remediate.ExitUsage)
 	}
 	return c.code
 }
@@ -69,8 +73,12 @@ func (c *command) usage(err error, args []string) int {
 	if !errors.As(err, &own) {
 		err = errCommandLine.wrong(err) // cobra's, in English
 	}
-	fmt.Fprintf(c.tool.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(c.languageOf(args)))
+	c.complain(err, args)
 	return remediate.ExitUsage
+}
+
+func (c *command) complain(err error, args []string) {
+	fmt.Fprintf(c.tool.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(c.languageOf(args)))
 }
 
 // languageOf finds --lang where the flags were not read to their end; a language that is none leaves the locale's.

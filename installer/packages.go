@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,7 @@ type managerRow struct {
 	remove      []string
 	again       []string // installs what is installed
 	repair      []string // ends what was interrupted, before anything else can be done
+	well        []int    // exit statuses beside 0 of work that was done, and of which there is something to tell
 }
 
 var (
@@ -109,6 +111,9 @@ var managerRows = map[string]managerRow{
 	"zypper": {
 		environment: []string{"ZYPP_LOCK_TIMEOUT=120"}, query: rpmQuery, exact: rpmExact, remove: []string{"zypper", "--non-interactive", "remove"},
 		again: []string{"zypper", "--non-interactive", "install", "--force"},
+		// zypper(8), "Exit codes": a reboot is needed, zypper has to be started anew, a repository did not refresh and was left out, the
+		// script of a package failed.
+		well: []int{102, 103, 106, 107},
 	},
 }
 
@@ -167,7 +172,7 @@ func (p *Packages) Apply(ctx context.Context, h *Host) error {
 	if err != nil {
 		return explained(out, err)
 	}
-	return p.arrived(h)
+	return p.arrived(ctx, h)
 }
 
 // install installs packages, with the repositories' lists read anew where they have none of them.
@@ -220,8 +225,13 @@ func explained(out []byte, err error) error {
 	return err
 }
 
-// arrived checks that the tools are there now.
-func (p *Packages) arrived(h *Host) error {
+// arrived checks that what was asked for is there now: a package manager may end well and have left it out.
+func (p *Packages) arrived(ctx context.Context, h *Host) error {
+	if len(p.Tools) == 0 {
+		if needed, err := p.Needed(ctx, h); err != nil || needed {
+			return orElse(err, fmt.Errorf("%s ended well, and %s is not installed", p.Manager, strings.Join(p.Names, ", ")))
+		}
+	}
 	for _, tool := range p.Tools {
 		if _, ok := host.FindTool(h.Root, tool); !ok {
 			return fmt.Errorf("%s was installed, and there is no program %s in /usr/sbin, /usr/bin, /sbin, /bin", strings.Join(p.Names, ", "), tool)
@@ -286,7 +296,12 @@ func (row managerRow) run(ctx context.Context, h *Host, command []string) ([]byt
 	if len(row.repair) == 0 || command[0] != row.repair[0] { // which is another program
 		args = append(args, row.options...)
 	}
-	return h.Run(ctx, "env", append(args, command[1:]...)...)
+	out, err := h.Run(ctx, "env", append(args, command[1:]...)...)
+	var exit *exec.ExitError
+	if ctx.Err() == nil && errors.As(err, &exit) && slices.Contains(row.well, exit.ExitCode()) {
+		return out, nil
+	}
+	return out, err
 }
 
 const (

@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,50 @@ func TestPackages(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tt.err)
 			}
 		})
+	}
+}
+
+// zypper puts in a zypper that installs and then ends with a status, or installs nothing, and an rpm that knows what is installed.
+func (h serviceHost) zypper(status int, installs bool) {
+	h.write("state/told", "", 0o644)
+	h.write("usr/bin/env", "#!/bin/sh\nexec /usr/bin/env PATH="+h.dir+"/usr/bin:/usr/bin:/bin \"$@\"\n", 0o755)
+	h.write("usr/bin/rpm", "#!/bin/sh\nfor p; do :; done\n[ -e "+h.dir+"/state/has-$p ]\n", 0o755)
+	h.write("usr/bin/zypper", fmt.Sprintf(`#!/bin/sh
+cd %s/state
+for p; do :; done
+printf '%%s ' "$2 $p" >> told
+case $2 in
+install) if %v; then : > has-$p; fi; exit %d ;;
+remove) rm has-$p ;;
+esac
+`, h.dir, installs, status), 0o755)
+}
+
+// TestZypperStatuses: zypper tells by its exit status too that something is worth a look although all was done. Then what was installed stays.
+func TestZypperStatuses(t *testing.T) {
+	for _, tt := range []struct {
+		status    int
+		installs  bool
+		told, err string
+	}{
+		{0, true, "install one", ""},
+		{102, true, "install one", ""},
+		{103, true, "install one", ""},
+		{106, true, "install one", ""}, // as on a host with one repository that cannot be reached
+		{107, true, "install one", ""},
+		{8, true, "install one remove one", "exit status 8"},
+		{104, false, "install one", "exit status 104"},
+		{106, false, "install one", "zypper ended well, and one is not installed"},
+	} {
+		h := testServiceHost(t)
+		h.zypper(tt.status, tt.installs)
+		_, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: &Packages{Manager: "zypper", Names: []string{"one"}}}}}, Options{})
+		if got := h.told(); got != tt.told {
+			t.Errorf("status %d: zypper was told %q, want %q", tt.status, got, tt.told)
+		}
+		if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("status %d: error %v, want %q", tt.status, err, tt.err)
+		}
 	}
 }
 

@@ -116,7 +116,18 @@ func (k kernel) askPermissive(context string, a Access) (Access, error) {
 // Allowed asks the running kernel whether a domain may do to itself what the needs say, counting what the policy does not know as the
 // policy does. It is asked about with the user, role and level that services have. The error is ErrDisabled where SELinux is disabled.
 func Allowed(domain string, needs []Need) (bool, error) {
-	return running().allows("system_u:system_r:"+domain+":s0", needs)
+	k := running()
+	return k.allows(k.serviceContext(domain), needs)
+}
+
+// serviceContext is the context of a service in a domain. A policy without levels, as built with MLS off, takes no context that has one: the kernel
+// answers EINVAL (security/selinux/ss/mls.c, mls_context_to_sid).
+func (k kernel) serviceContext(domain string) string {
+	context := "system_u:system_r:" + domain
+	if mls, err := readSmall(filepath.Join(k.selinuxfs, "mls")); err == nil && mls == "0" {
+		return context
+	}
+	return context + ":s0"
 }
 
 func (k kernel) allows(context string, needs []Need) (bool, error) {

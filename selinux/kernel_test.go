@@ -246,6 +246,20 @@ func TestAllows(t *testing.T) {
 	}
 }
 
+// A policy without levels is asked without one.
+func TestServiceContext(t *testing.T) {
+	r := newRecorded(t)
+	for mls, want := range map[string]string{"1": "system_u:system_r:unconfined_service_t:s0", "0": "system_u:system_r:unconfined_service_t"} {
+		r.file(t, "selinuxfs/mls", mls)
+		if got := r.serviceContext("unconfined_service_t"); got != want {
+			t.Errorf("mls %s: %s, want %s", mls, got, want)
+		}
+		if typ, err := typeOf(want); err != nil || typ != "unconfined_service_t" {
+			t.Errorf("type of %s: %q, %v", want, typ, err)
+		}
+	}
+}
+
 func TestFactsHolds(t *testing.T) {
 	yes := host.Read(Access{ClassKnown: true}, "")
 	no := host.Read(Access{ClassKnown: true, Denied: []string{"x"}}, "")

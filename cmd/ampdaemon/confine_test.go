@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(sandbox.Enter(os.Args[2:]))
 		os.Exit(1)
 	}
+	if os.Getenv(mainEnv) != "" {
+		main()
+		os.Exit(0)
+	}
 	if folder := os.Getenv(serviceEnv); folder != "" {
 		if err := scanFromConfined(folder); err != nil {
 			fmt.Println(err)

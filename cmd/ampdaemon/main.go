@@ -39,6 +39,7 @@ func main() {
 		}
 		os.Exit(exitFailed)
 	}
+	outliveReaders()
 	status := exitUsage
 	command := root(&status)
 	if err := command.Execute(); err != nil {
@@ -46,6 +47,11 @@ func main() {
 		os.Exit(status)
 	}
 }
+
+// outliveReaders makes a journal, or a pipe, that takes no more an error of writing. The signal of it would end the daemon, as the Go runtime has it
+// for standard error even where the service manager ignores it; and systemd takes that for a clean end, after which nothing is restarted
+// (systemd.service(5), Restart=).
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // root is the command line; status is set to the exit status that goes with its error.
 func root(status *int) *cobra.Command {

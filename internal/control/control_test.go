@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ampconnector/amp/internal/fault"
 )
 
@@ -340,4 +342,78 @@ func FuzzDecodeAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestShortOfDescriptors: a moment in which the process has no descriptor left ends no server, and who asked meanwhile is answered after it.
+func TestShortOfDescriptors(t *testing.T) {
+	told := make(chan string, 1)
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	l, err := Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- (&Server{Handle: echo, Log: slog.New(firstWord{slog.DiscardHandler, told})}).Serve(ctx, l)
+	}()
+	defer func() { cancel(); <-done }()
+	asking, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(asking)
+	lowest, err := unix.Dup(asking)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(lowest)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	err = unix.Connect(asking, &unix.SockaddrUnix{Name: socket})
+	var said string
+	if err == nil {
+		select {
+		case said = <-told:
+		case err = <-done:
+			done <- nil
+		}
+	}
+	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, "too many open files") {
+		t.Errorf("said %q", said)
+	}
+	if _, err := unix.Write(asking, []byte("{\"verb\":\"status\"}\n")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4096)
+	if n, err := unix.Read(asking, b); err != nil || !strings.Contains(string(b[:max(n, 0)]), "\"running\":true") {
+		t.Errorf("answer %q, %v", b[:max(n, 0)], err)
+	}
+}
+
+// firstWord passes the error of the first record on.
+type firstWord struct {
+	slog.Handler
+	told chan string
+}
+
+func (firstWord) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w firstWord) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		select {
+		case w.told <- a.Value.String():
+		default:
+		}
+		return false
+	})
+	return nil
 }

@@ -22,6 +22,9 @@ const (
 	defaultAtOnce   = 8
 )
 
+// acceptPause is how long no peer is taken where the host is short of descriptors or memory.
+const acceptPause = 100 * time.Millisecond
+
 // Server answers requests. Handle carries them out; it is called from several goroutines at once.
 type Server struct {
 	Handle   func(ctx context.Context, req Request) Answer
@@ -34,7 +37,8 @@ type Server struct {
 // peer is who asks, as the kernel says.
 type peer struct{ pid, uid uint32 }
 
-// Serve answers until ctx ends, which closes the listener, and then waits for the requests that are being answered. It returns nil then.
+// Serve answers until ctx ends, which closes the listener, and then waits for the requests that are being answered. It returns nil then. That the
+// host is short of something ends nothing: whoever can use it up could end the daemon otherwise.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -45,6 +49,11 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		conn, err := l.AcceptUnix()
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return nil
+		}
+		if scarce(err) {
+			s.Log.Warn("control: no peer can be taken for now", "error", err)
+			pause(ctx, acceptPause)
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.Addr(), err)
@@ -66,6 +75,21 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			s.send(conn, Answer{Code: Busy, Error: fmt.Sprintf("%d programs are asking; try again", cap(slot))})
 			conn.Close()
 		}
+	}
+}
+
+// scarce reports whether accept(2) failed for what another moment may bring.
+func scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ECONNABORTED)
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

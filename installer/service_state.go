@@ -41,12 +41,15 @@ func (s *Service) state(ctx context.Context, h *Host) (serviceState, error) {
 		return st, nil
 	}
 	st.systemd = hasSystemctl && booted(h)
+	var unanswered error
 	if st.systemd {
-		out, _ := h.Run(ctx, "systemctl", "is-active", s.Unit)
-		switch strings.TrimSpace(string(out)) {
-		case "active", "activating", "reloading", "refreshing":
+		out, err := h.Run(ctx, "systemctl", "is-active", s.Unit)
+		switch word := strings.TrimSpace(string(out)); {
+		case runs[word]:
 			st.active = true
 			return st, nil
+		case !rests[word]:
+			unanswered = orElse(err, fmt.Errorf("systemctl is-active %s: read %.80q, expected a state", s.Unit, word))
 		}
 	}
 	pid, err := runningProcess(h)
@@ -55,8 +58,17 @@ func (s *Service) state(ctx context.Context, h *Host) (serviceState, error) {
 	}
 	st.plain = pid != 0
 	st.active = st.plain
-	return st, nil
+	if st.plain {
+		return st, nil
+	}
+	return st, unanswered
 }
+
+// What systemctl is-active says of a unit (systemd 219 to 258). Anything else is no answer, as where process 1 cannot be asked.
+var (
+	runs  = map[string]bool{"active": true, "activating": true, "reloading": true, "refreshing": true}
+	rests = map[string]bool{"inactive": true, "failed": true, "deactivating": true, "maintenance": true, "unknown": true}
+)
 
 // booted reports whether systemd is process 1 (sd_booted(3)).
 func booted(h *Host) bool {

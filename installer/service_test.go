@@ -56,7 +56,7 @@ func (h serviceHost) systemd(enabled, active bool) {
 cd `+h.dir+`/state
 case $1 in --root=*) shift ;; esac
 case $1 in
-is-active) if [ -e active ]; then echo active; else echo inactive; exit 3; fi ;;
+is-active) if [ -e deaf ]; then echo "Failed to retrieve unit state: Connection timed out"; exit 1; elif [ -e active ]; then echo active; else echo inactive; exit 3; fi ;;
 is-enabled) if [ -e masked ]; then echo masked; exit 1; elif [ -e enabled ]; then echo enabled; else echo disabled; exit 1; fi ;;
 daemon-reload) ;;
 *) printf '%s ' "$1" >> told ;;
@@ -128,6 +128,8 @@ func TestServiceUnderSystemd(t *testing.T) {
 		{"stop what is stopped", "", StopAndDisable, later, "", ""},
 		{"look anew, nobody answers", "enabled active", Restart, person, "restart", ""},
 		{"look anew, masked", "masked", Restart, person, "", "is masked: systemctl unmask"},
+		{"process 1 does not answer", "enabled active deaf", stop, later, "", "systemctl is-active cisco-amp.service: exit status 1: Failed to retrieve unit state"},
+		{"process 1 does not answer, start", "enabled deaf", start, later, "", "Failed to retrieve unit state: Connection timed out"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -100,13 +100,7 @@ func whyNot(err error) fault.Text {
 	if !errors.As(err, &e) {
 		return ErrorText(err)
 	}
-	words := e.Text()
-	for _, detail := range []string{e.Wanted, e.Detail} {
-		if detail != "" {
-			words = fault.Text{EN: words.EN + ": " + detail, JA: words.JA + ": " + detail}
-		}
-	}
-	return words
+	return health.WhyNoLayouts(e)
 }
 
 // What is said of a new kernel.

@@ -71,7 +71,7 @@ func Reason(err error) string {
 func reasonUnbuilt(e *layout.Error) string {
 	s := e.Text().EN + ": " + e.From
 	for _, more := range []string{e.Wanted, e.Detail} {
-		if more != "" {
+		if more != "" && (more != e.Wanted || e.Why != layout.NoMake) { // whose words have the name already
 			s += ": " + more
 		}
 	}

@@ -46,7 +46,7 @@ func layoutSupport(r host.Reading[bpf.Layouts]) (external, headers monitor.Suppo
 	default: // where there is BTF, nothing was looked for, and there is no reason
 		if f.Reason != nil {
 			headers.Known = true
-			headers.Reason = "layouts of its structures from " + f.Reason.From + ": " + whyNoLayouts(f.Reason).EN
+			headers.Reason = "layouts of its structures from " + f.Reason.From + ": " + WhyNoLayouts(f.Reason).EN
 		}
 	}
 	return external, headers

@@ -39,15 +39,15 @@ func metLayouts(f *Facts) *layout.Error {
 	return &layout.Error{Why: layout.Why(m.Cause), From: m.From, Detail: m.Detail, Wanted: m.Wanted, Log: m.Log}
 }
 
-// whyNoLayouts is an error of layouts in words: what kind of trouble it is, then what was read, as the file or the compiler has it.
-func whyNoLayouts(e *layout.Error) fault.Text {
+// WhyNoLayouts is an error of layouts in words: what kind of trouble it is, then what was read, as the file or the compiler has it.
+func WhyNoLayouts(e *layout.Error) fault.Text {
 	words := e.Text()
 	if words.EN == "" { // of a newer daemon
 		words = fault.Text{EN: "they cannot be had (" + string(e.Why) + ")", JA: "取得できません (" + string(e.Why) + ")"}
 	}
 	detail := ""
 	for _, part := range []string{e.Wanted, e.Detail} {
-		if part != "" {
+		if part != "" && (part != e.Wanted || e.Why != layout.NoMake) { // whose words have the name already
 			detail += ": " + part
 		}
 	}
@@ -77,7 +77,7 @@ func (q *inquiry) withoutBTF(f *Facts) (answer fault.Finding, decided bool) {
 	case trouble != nil && headerReasons[trouble.Why] && l.Value.Origin != layout.External:
 		q.missing(wordPrograms, trouble.From, wordLoad, errNeedsHeaders)
 	case trouble != nil && trouble.Why == layout.NotHere:
-		q.missing(wordLayouts, trouble.From, wordReadable, errors.New(whyNoLayouts(trouble).EN))
+		q.missing(wordLayouts, trouble.From, wordReadable, errors.New(WhyNoLayouts(trouble).EN))
 	case trouble != nil:
 		q.noLayouts(trouble)
 	case m.Known() && m.Value.Layouts.Pending:
@@ -92,7 +92,7 @@ func (q *inquiry) withoutBTF(f *Facts) (answer fault.Finding, decided bool) {
 }
 
 func (q *inquiry) noLayouts(e *layout.Error) {
-	why := whyNoLayouts(e)
+	why := WhyNoLayouts(e)
 	q.saw(wordLayouts, why, e.From, wordReadable)
 	cause := CauseNotDerived
 	if toolReasons[e.Why] {

@@ -87,7 +87,7 @@ func (q *inquiry) external(f *Facts) bool {
 		return false
 	}
 	for _, passed := range l.Value.Passed {
-		q.saw(wordFile, whyNoLayouts(passed), passed.From, expected)
+		q.saw(wordFile, WhyNoLayouts(passed), passed.From, expected)
 	}
 	if l.Value.Origin != layout.External {
 		return false
@@ -131,7 +131,7 @@ func (q *inquiry) brokenHeaders(f *Facts, release string) bool {
 	if trouble == nil {
 		return false
 	}
-	why := whyNoLayouts(trouble)
+	why := WhyNoLayouts(trouble)
 	q.saw(wordLayouts, why, trouble.From, onlyContext)
 	if trouble.Why != layout.TreeIncomplete {
 		return false

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/term"
 
@@ -67,7 +66,7 @@ func (c *command) execute(ctx context.Context, args []string) int {
 	return c.code
 }
 
-// usage says what is wrong with the command line. Its language may not have been come to yet.
+// usage says what is wrong with the command line.
 func (c *command) usage(err error, args []string) int {
 	var own *fault.Error
 	if !errors.As(err, &own) {
@@ -77,32 +76,16 @@ func (c *command) usage(err error, args []string) int {
 	return remediate.ExitUsage
 }
 
+// complain says an error. The language may not have been come to yet.
 func (c *command) complain(err error, args []string) {
-	fmt.Fprintf(c.tool.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(c.languageOf(args)))
-}
-
-// languageOf finds --lang where the flags were not read to their end; a language that is none leaves the locale's.
-func (c *command) languageOf(args []string) fault.Language {
-	lang := ""
-	for i, arg := range args {
-		if value, ok := strings.CutPrefix(arg, "--lang="); ok {
-			lang = value
-		} else if arg == "--lang" && i+1 < len(args) {
-			lang = args[i+1]
-		}
-	}
-	if language, err := fault.PickLanguage(lang, c.env); err == nil {
-		return language
-	}
-	language, _ := fault.PickLanguage("", c.env)
-	return language
+	fmt.Fprintf(c.tool.Stderr, "amp-remediate: %s\n", installer.ErrorText(err).In(fault.LanguageAsked(args, c.env)))
 }
 
 // settings turns the flags that all subcommands share into the tool's.
 func (c *command) settings() error {
 	language, err := fault.PickLanguage(c.lang, c.env)
 	if err != nil {
-		return errLanguage.wrong(c.lang)
+		return err
 	}
 	c.tool.Language = language
 	if c.lang != "" { // a locale does not change what programs read

@@ -9,7 +9,6 @@ func (c complaint) wrong(args ...any) error { return fault.Errorf(fault.Text(c),
 
 var (
 	errCommandLine = complaint{"usage: %v", "コマンドラインの指定に誤りがあります: %v"}
-	errLanguage    = complaint{"--lang %q: expected en or ja", "--lang %q: en または ja を指定してください"}
 	errOutput      = complaint{"--output %q: expected text or json", "--output %q: text または json を指定してください"}
 	errDryYes      = complaint{"--dry-run changes nothing and --yes lets it change: give one of them", "変更を行わない --dry-run と変更を許可する --yes は同時に指定できません"}
 	errNoNumbers   = complaint{"--dry-run and --yes stand with fault numbers, or all", "--dry-run と --yes は、フォールト番号または all とともに指定してください"}

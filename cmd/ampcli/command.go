@@ -41,10 +41,28 @@ type command struct {
 
 // Errors that are told by the exit status.
 var (
-	errUsage      = errors.New("usage")
-	errNotRunning = errors.New("the daemon is not running") // and the output has said so
-	errUnusable   = errors.New("cannot be used")            // a file that was to be checked
+	errUsage      = fault.Errorf(fault.Text{EN: "usage", JA: "コマンドラインの指定に誤りがあります"})
+	errNotRunning = errors.New("the daemon is not running")                       // and the output has said so
+	errUnusable   = fault.Errorf(fault.Text{EN: "cannot be used", JA: "使用できません"}) // a file that was to be checked
 )
+
+// of makes err one of a class, which the exit status tells.
+func of(class, err error) error {
+	return &fault.Error{Text: fault.Text{EN: "%s: %s", JA: "%s: %s"}.With(fault.ErrorText(class), fault.ErrorText(err)), Err: errors.Join(class, err)}
+}
+
+// usage is what is wrong with a command line, with verbs of package fmt.
+func usage(en, ja string, args ...any) error { return of(errUsage, worded(en, ja, args...)) }
+
+// worded is an error in both languages.
+func worded(en, ja string, args ...any) error {
+	return fault.Errorf(fault.Text{EN: en, JA: ja}, args...)
+}
+
+// forRoot is the error of who may not do something.
+func forRoot(en, ja string) error {
+	return worded("to "+en+": %v", ja+"には root 権限が必要です: %v", fs.ErrPermission)
+}
 
 // exitCode is the exit status for an error.
 func exitCode(err error) int {
@@ -72,7 +90,7 @@ func (c *command) execute(ctx context.Context, args []string) error {
 	root.SetOut(c.out)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !began {
-		return fmt.Errorf("%w: %w; see ampcli --help", errUsage, err)
+		return usage("%v; see ampcli --help", "%v。ampcli --help を参照してください", err)
 	}
 	return err
 }
@@ -95,9 +113,17 @@ func (c *command) root(began *bool) *cobra.Command {
 	return root
 }
 
+// group is a command that does something by its subcommands alone. Without one it shows its help, as all that cobra cannot run; a word that is none
+// of them is an error.
+func group(c *cobra.Command, of ...*cobra.Command) *cobra.Command {
+	c.AddCommand(of...)
+	c.RunE = func(r *cobra.Command, _ []string) error { return r.Help() }
+	return c
+}
+
 func (c *command) settings() (err error) {
 	if c.output != "text" && c.output != "json" {
-		return fmt.Errorf("--output %q: expected text or json", c.output)
+		return worded("--output %q: expected text or json", "--output %q: text または json を指定してください", c.output)
 	}
 	c.language, err = fault.PickLanguage(c.lang, c.getenv)
 	return err

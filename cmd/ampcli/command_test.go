@@ -174,6 +174,47 @@ func exec(pid uint32) *monitor.Event {
 	}
 }
 
+// TestGroups: what is none of a group's commands is an error, and nothing is the question which there are.
+func TestGroups(t *testing.T) {
+	c := place(t)
+	for _, group := range []string{"definitions", "exclusions", "policy", "quarantine"} {
+		if out, code, err := c.call(t, group, "odd"); code != 2 || out != "" || !strings.Contains(err.Error(), `unknown command "odd" for "ampcli `+group+`"`) {
+			t.Errorf("%s odd: exit code %d, %q, %v", group, code, out, err)
+		}
+		if out, code, err := c.call(t, group); code != 0 || !strings.Contains(out, "Available Commands:") {
+			t.Errorf("%s: exit code %d, %q, %v", group, code, out, err)
+		}
+	}
+}
+
+// TestErrorsInJapanese: an error says in Japanese too what is wrong, and its exit code is the same.
+func TestErrorsInJapanese(t *testing.T) {
+	c := place(t)
+	c.onRoot(t)
+	c.daemon(t, control.Status{Running: true})
+	for _, tt := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"odd", 2, "コマンドラインの指定に誤りがあります: unknown command"},
+		{"status odd", 2, "ampcli --help を参照してください"},
+		{"status --lang fr", 2, `--lang "fr": en または ja を指定してください`},
+		{"status -o xml", 2, `--output "xml": text または json を指定してください`},
+		{"events -f -n 3", 2, "同時に指定できません"},
+		{"events -n -1", 2, "--lines -1: 0 以上を指定してください"},
+		{"top --window 2m", 2, `--window "2m": 1m、5m または 15m を指定してください`},
+		{"exclusions add path srv", 2, `コマンドラインの指定に誤りがあります: path "srv"`},
+		{"policy check /nonexistent", 2, "使用できません: open /nonexistent"},
+		{"scan /nonexistent", map[bool]int{true: 2, false: 4}[os.Geteuid() == 0], "lstat /nonexistent"},
+	} {
+		_, code, err := c.call(t, strings.Fields(tt.args)...)
+		if err == nil || code != tt.code || os.Geteuid() == 0 && !strings.Contains(fault.ErrorText(err).In(fault.Japanese), tt.says) {
+			t.Errorf("%s: exit code %d, %v; expected %d, %q", tt.args, code, fault.ErrorText(err), tt.code, tt.says)
+		}
+	}
+}
+
 func TestEvents(t *testing.T) {
 	c := place(t)
 	if out, code, err := c.call(t, "events"); code != 0 || out != "" {

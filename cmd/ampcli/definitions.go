@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -65,8 +64,7 @@ func (c *command) definitions() *cobra.Command {
 			return c.changeDefinitions(r.Context(), func(s *definitions.Store) (definitions.Outcome, error) { return s.Rollback(r.Context()) })
 		},
 	}
-	d.AddCommand(list, verify, take, rollback)
-	return d
+	return group(d, list, verify, take, rollback)
 }
 
 // prove tries definitions in a process of the scan service's own.
@@ -131,7 +129,7 @@ func (c *command) verifyDefinitions(ctx context.Context, dir string) error {
 	}
 	switch {
 	case failed > 0:
-		return errors.Join(fmt.Errorf("%w: %s: %d checks failed", errUnusable, word(dir), failed), err)
+		return errors.Join(of(errUnusable, worded("%s: %d checks failed", "%s: 検査に %d 件失敗しました", word(dir), failed)), err)
 	case err != nil:
 		return err
 	case c.output == "json":
@@ -152,10 +150,10 @@ func countFailed(checks []definitions.Check) (failed int) {
 // badInput makes errors of what was named on the command line a matter of the exit status.
 func badInput(err error) error {
 	if errors.Is(err, definitions.ErrBuiltIn) {
-		return fmt.Errorf("%w; install the package again", err)
+		return worded("%v; install the package again", "%v。パッケージを再インストールしてください", err)
 	}
 	if errors.Is(err, definitions.ErrNothing) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", errUnusable, err)
+		return of(errUnusable, err)
 	}
 	return err
 }
@@ -163,7 +161,7 @@ func badInput(err error) error {
 // changeDefinitions does an import or a rollback, tells what came of it, and lets the daemon know.
 func (c *command) changeDefinitions(ctx context.Context, change func(*definitions.Store) (definitions.Outcome, error)) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("to change the definitions: %w", fs.ErrPermission)
+		return forRoot("change the definitions", "定義の変更")
 	}
 	done := c.working(tryingThem)
 	out, err := change(c.definitionStore())
@@ -178,7 +176,7 @@ func (c *command) changeDefinitions(ctx context.Context, change func(*definition
 	}
 	switch out.Result {
 	case definitions.Kept:
-		return fmt.Errorf("%w: %s; set %s is still live", errUnusable, out.Reason, out.Set.ID)
+		return of(errUnusable, worded("%s; set %s is still live", "%s。引き続きセット %s を使用します", out.Reason, out.Set.ID))
 	case definitions.Live:
 		return c.reload(ctx)
 	}
@@ -188,7 +186,7 @@ func (c *command) changeDefinitions(ctx context.Context, change func(*definition
 // notTried adds what a person can do where the engine could not be asked.
 func notTried(err error, r scan.Report) error {
 	if errors.Is(err, definitions.ErrNotProven) && r.Cause == scan.MemoryShort {
-		return fmt.Errorf("%w; memory has to hold the definitions a second time while they are tried", err)
+		return worded("%v; memory has to hold the definitions a second time while they are tried", "%v。試用中は定義がもう一組メモリに読み込まれます", err)
 	}
 	return err
 }
@@ -212,7 +210,7 @@ func (c *command) reload(ctx context.Context) error {
 		return c.say(fault.Text{EN: "The daemon is not running; it takes effect when it starts.", JA: "デーモンは動作していません。起動時に適用されます。"})
 	}
 	if err != nil {
-		return fmt.Errorf("the set is live, and the daemon has not been told: %w", err)
+		return worded("the set is live, and the daemon has not been told: %v", "定義は有効になりましたが、デーモンに通知できませんでした: %v", err)
 	}
 	return nil
 }

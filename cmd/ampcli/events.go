@@ -29,7 +29,7 @@ func (c *command) logCommand(log *string, what string, e *cobra.Command) *cobra.
 	e.Args = cobra.NoArgs
 	e.RunE = func(r *cobra.Command, _ []string) error {
 		if follow && r.Flags().Changed("lines") {
-			return fmt.Errorf("%w: --follow shows what comes, --lines what was: expected one of them", errUsage)
+			return usage("--follow shows what comes, --lines what was: expected one of them", "--follow (以後のイベント) と --lines (過去のイベント) は同時に指定できません")
 		}
 		if follow {
 			return monitor.Follow(r.Context(), *log, false, c.printEvent)
@@ -53,7 +53,7 @@ func (c *command) printEvent(line []byte) error {
 // printLast shows the last n events of a log, or all. Only n lines are kept in memory.
 func (c *command) printLast(log string, n int) error {
 	if n < 0 {
-		return fmt.Errorf("%w: --lines %d: expected 0 or more", errUsage, n)
+		return usage("--lines %d: expected 0 or more", "--lines %d: 0 以上を指定してください", n)
 	}
 	out := bufio.NewWriter(c.out)
 	direct := *c

@@ -48,8 +48,7 @@ func (c *command) exclusions() *cobra.Command {
 		Use: "list", Short: "List the exclusions of the policy and of this host", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return c.listExclusions() },
 	}
-	x.AddCommand(list, add, remove)
-	return x
+	return group(x, list, add, remove)
 }
 
 // listed is an exclusion and where it stands.
@@ -96,18 +95,26 @@ func (c *command) listExclusions() error {
 func (c *command) exclude(ctx context.Context, args []string, children, remove bool) error {
 	x, err := exclusion(args[0], args[1], children)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return of(errUsage, err)
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("to change the exclusions: %w", fs.ErrPermission)
+		return forRoot("change the exclusions", "除外の変更")
 	}
 	results, err := c.change(ctx, &installer.Exclude{Exclusions: []policy.Exclusion{x}, Remove: remove})
 	if err != nil {
 		return err
 	}
-	if results[0].Outcome == installer.Skipped {
+	changed := results[0].Outcome != installer.Skipped
+	if c.output == "json" && (changed || !remove) {
+		err := c.json(map[string]any{"exclusion": x, "excluded": !remove, "changed": changed})
+		if changed {
+			err = errors.Join(err, c.effect(ctx))
+		}
+		return err
+	}
+	if !changed {
 		if remove {
-			return fmt.Errorf("%s is not excluded in %s", x, policy.ExclusionPath)
+			return worded("%s is not excluded in %s", "%s は %s で除外されていません", x, policy.ExclusionPath)
 		}
 		return c.say(fault.Text{EN: "Excluded already: %s.", JA: "すでに除外されています: %s"}.With(x.String()))
 	}
@@ -149,6 +156,8 @@ func (c *command) effect(ctx context.Context) error {
 	defer cancel()
 	a, err := control.Ask(ctx, c.socket, control.Request{Verb: control.Evaluate})
 	switch {
+	case errors.Is(err, control.ErrNotRunning) && c.output == "json":
+		return nil
 	case errors.Is(err, control.ErrNotRunning):
 		return c.say(fault.Text{EN: "The daemon is not running; it takes effect when it starts.", JA: "デーモンは動作していません。起動時に適用されます。"})
 	case err != nil:

@@ -51,6 +51,10 @@ func TestExclusions(t *testing.T) {
 		{"exclusions add user no-such-user", 2, "unknown user"},
 		{"exclusions add path", 2, "accepts 2 arg(s)"},
 		{"exclusions add path /srv/ --lang ja", 0, "すでに除外されています"},
+		{"exclusions add path /srv/ -o json", 0, "{\n  \"changed\": false,\n  \"excluded\": true,\n  \"exclusion\": {\n    \"class\": \"path\",\n    \"value\": \"/srv/\"\n  }\n}\n"},
+		{"exclusions remove path /srv/ -o json", 0, "{\n  \"changed\": true,\n  \"excluded\": false,"},
+		{"exclusions remove path /srv/ -o json", 1, "is not excluded in"},
+		{"exclusions add path /srv/", 0, "Excluded: path /srv/."},
 	} {
 		out, code, err := c.call(t, strings.Fields(step.args)...)
 		if err != nil {

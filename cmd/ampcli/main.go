@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -29,7 +30,7 @@ func main() {
 		os.Exit(exitCode(err))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "ampcli:", err)
+		fmt.Fprintln(os.Stderr, "ampcli:", installer.ErrorText(err).In(fault.LanguageAsked(os.Args[1:], os.Getenv)))
 		os.Exit(exitCode(err))
 	}
 }

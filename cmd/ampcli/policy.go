@@ -31,8 +31,7 @@ func (c *command) policy() *cobra.Command {
 			return c.checkPolicy(file)
 		},
 	}
-	p.AddCommand(show, check)
-	return p
+	return group(p, show, check)
 }
 
 // loadPolicy reads the policy of this host, which is the default one where there is no file.
@@ -132,7 +131,7 @@ func schedulesJSON(schedules []policy.Schedule) []map[string]any {
 func (c *command) checkPolicy(file string) error {
 	_, err := policy.Load(file)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnusable, err)
+		return of(errUnusable, err)
 	}
 	if c.output == "json" {
 		return c.json(map[string]any{"file": file, "ok": true})

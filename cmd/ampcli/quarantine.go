@@ -39,8 +39,7 @@ func (c *command) quarantine() *cobra.Command {
 		Use: "delete ID", Short: "Delete a file for good, or forget that it was given back (root only)", Args: cobra.ExactArgs(1), ValidArgsFunction: c.quarantined,
 		RunE: func(r *cobra.Command, args []string) error { return c.deleteQuarantined(r.Context(), args[0]) },
 	}
-	q.AddCommand(list, restore, remove)
-	return q
+	return group(q, list, restore, remove)
 }
 
 // quarantineStore is the host's. The daemon may be changing it: those who do take turns.
@@ -66,15 +65,15 @@ func (c *command) quarantined(_ *cobra.Command, args []string, _ string) (words 
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
-func needsRoot(what string) error {
+func needsRoot(en, ja string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("to %s: %w", what, fs.ErrPermission)
+		return forRoot(en, ja)
 	}
 	return nil
 }
 
 func (c *command) listQuarantine() error {
-	if err := needsRoot("list the quarantine"); err != nil {
+	if err := needsRoot("list the quarantine", "隔離の一覧表示"); err != nil {
 		return err
 	}
 	l, err := c.quarantineStore().List()
@@ -108,7 +107,7 @@ func (c *command) listQuarantine() error {
 }
 
 func (c *command) restore(ctx context.Context, id string, o quarantine.RestoreOptions) error {
-	if err := needsRoot("give a file back"); err != nil {
+	if err := needsRoot("give a file back", "ファイルの復元"); err != nil {
 		return err
 	}
 	if o.To != "" {
@@ -123,9 +122,10 @@ func (c *command) restore(ctx context.Context, id string, o quarantine.RestoreOp
 	case errors.Is(err, quarantine.ErrView):
 		return fmt.Errorf("%w: --to PATH", err)
 	case errors.Is(err, quarantine.ErrNoParent):
-		return fmt.Errorf("%w; name another place: --to PATH", rightful(err))
+		return worded("%v; name another place: --to PATH", "%v。別の場所を指定してください: --to PATH", rightful(err))
 	case errors.Is(err, quarantine.ErrOccupied):
-		return fmt.Errorf("%w; name another place: --to PATH, or give what stands there another name: --force", rightful(err))
+		return worded("%v; name another place: --to PATH, or give what stands there another name: --force",
+			"%v。別の場所を指定する (--to PATH) か、その場所にあるものの名前を変更してください (--force)", rightful(err))
 	case err != nil:
 		return quarantineError(err)
 	case c.output == "json":
@@ -142,7 +142,7 @@ func (c *command) restore(ctx context.Context, id string, o quarantine.RestoreOp
 }
 
 func (c *command) deleteQuarantined(ctx context.Context, id string) error {
-	if err := needsRoot("delete a file"); err != nil {
+	if err := needsRoot("delete a file", "ファイルの削除"); err != nil {
 		return err
 	}
 	if err := c.quarantineStore().Delete(ctx, id); err != nil {
@@ -157,7 +157,7 @@ func (c *command) deleteQuarantined(ctx context.Context, id string) error {
 // quarantineError makes an ID that is none a matter of the exit status.
 func quarantineError(err error) error {
 	if errors.Is(err, quarantine.ErrNoEntry) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return of(errUsage, err)
 	}
 	return rightful(err)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,7 +50,7 @@ func (c *command) scan() *cobra.Command {
 // scanPaths begins a scan and follows it to its end.
 func (c *command) scanPaths(ctx context.Context, args []string, cross bool) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("to scan files: %w", fs.ErrPermission)
+		return forRoot("scan files", "ファイルのスキャン")
 	}
 	paths, err := absolute(args)
 	if err != nil {
@@ -74,7 +73,7 @@ func absolute(args []string) ([]string, error) {
 			_, err = os.Lstat(p)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, of(errUsage, err)
 		}
 		paths[i] = p
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -36,10 +35,10 @@ func (c *command) top() *cobra.Command {
 		RunE: func(r *cobra.Command, _ []string) error {
 			minutes, ok := topWindows[window]
 			if !ok {
-				return fmt.Errorf("%w: --window %q: expected 1m, 5m or 15m", errUsage, window)
+				return usage("--window %q: expected 1m, 5m or 15m", "--window %q: 1m、5m または 15m を指定してください", window)
 			}
 			if times < 0 {
-				return fmt.Errorf("%w: --times %d: expected 1 or more, or 0 for no end", errUsage, times)
+				return usage("--times %d: expected 1 or more, or 0 for no end", "--times %d: 1 以上、または無制限の 0 を指定してください", times)
 			}
 			all := c.output == "json" && !r.Flags().Changed("window")
 			if screen, ok := c.terminal(); ok && times == 0 && c.output == "text" {
@@ -75,7 +74,7 @@ func (c *command) askTop(ctx context.Context) (*control.Top, error) {
 }
 
 // errNoWindow says that a daemon of another version does not have a window.
-var errNoWindow = errors.New("the daemon does not tell this window")
+var errNoWindow = worded("the daemon does not tell this window", "デーモンはこの期間の情報を提供していません")
 
 // windowOf picks the window of so many minutes.
 func windowOf(top *control.Top, minutes int) (control.TopWindow, error) {

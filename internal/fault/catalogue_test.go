@@ -3,6 +3,7 @@ package fault
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"unicode"
 )
@@ -112,6 +113,24 @@ func TestPickLanguage(t *testing.T) {
 		got, err := PickLanguage(c.flag, func(name string) string { return c.env[name] })
 		if got != c.want || (err != nil) != c.bad {
 			t.Errorf("PickLanguage(%q, %v) = %q, %v; expected %q", c.flag, c.env, got, err, c.want)
+		}
+	}
+}
+
+// TestLanguageAsked: --lang counts also where the command line was not read to its end.
+func TestLanguageAsked(t *testing.T) {
+	for _, c := range []struct {
+		args, locale string
+		want         Language
+	}{
+		{"odd", "ja_JP.UTF-8", Japanese},
+		{"odd --lang ja", "C", Japanese},
+		{"--lang=en odd", "ja_JP.UTF-8", English},
+		{"--lang fr", "ja_JP.UTF-8", Japanese},
+		{"odd --lang", "C", English},
+	} {
+		if got := LanguageAsked(strings.Fields(c.args), func(string) string { return c.locale }); got != c.want {
+			t.Errorf("%q, locale %s: %s, want %s", c.args, c.locale, got, c.want)
 		}
 	}
 }

@@ -70,7 +70,24 @@ func PickLanguage(flag string, getenv func(string) string) (Language, error) {
 	case "":
 		return localeLanguage(getenv), nil
 	}
-	return English, fmt.Errorf("--lang %q: expected en or ja", flag)
+	return English, Errorf(Text{EN: "--lang %q: expected en or ja", JA: "--lang %q: en または ja を指定してください"}, flag)
+}
+
+// LanguageAsked is PickLanguage for a command line that was not read to its end, since something is wrong with it: --lang is looked for in its
+// words, and one that names no language of the product leaves the locale's.
+func LanguageAsked(args []string, getenv func(string) string) Language {
+	flag := ""
+	for i, arg := range args {
+		if value, ok := strings.CutPrefix(arg, "--lang="); ok {
+			flag = value
+		} else if arg == "--lang" && i+1 < len(args) {
+			flag = args[i+1]
+		}
+	}
+	if language, err := PickLanguage(flag, getenv); err == nil {
+		return language
+	}
+	return localeLanguage(getenv)
 }
 
 func localeLanguage(getenv func(string) string) Language {

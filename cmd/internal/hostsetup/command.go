@@ -46,7 +46,7 @@ func Main(v string) int {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	language, _ := fault.PickLanguage("", os.Getenv)
+	language := fault.LanguageAsked(args, os.Getenv)
 	root := command(in, &language)
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -78,12 +78,11 @@ func notDone(err error) error {
 
 // What is said to a person.
 var (
-	notDoneWords  = fault.Text{EN: "not done: %s", JA: "実行できませんでした: %s"}
-	whichCommand  = fault.Text{EN: "which command? See amp-install --help", JA: "コマンドを指定してください。amp-install --help を参照してください"}
-	whichFormat   = fault.Text{EN: "%s: which package format, deb or rpm?", JA: "%s: パッケージ形式 (deb または rpm) を指定してください"}
-	whichLanguage = fault.Text{EN: "--lang %q: expected en or ja", JA: "--lang %q: en または ja を指定してください"}
-	takenBack     = fault.Text{EN: "taken back: %s", JA: "元に戻しました: %s"}
-	leftAlone     = fault.Text{EN: "left alone: %s", JA: "何も行いませんでした: %s"}
+	notDoneWords = fault.Text{EN: "not done: %s", JA: "実行できませんでした: %s"}
+	whichCommand = fault.Text{EN: "which command? See amp-install --help", JA: "コマンドを指定してください。amp-install --help を参照してください"}
+	whichFormat  = fault.Text{EN: "%s: which package format, deb or rpm?", JA: "%s: パッケージ形式 (deb または rpm) を指定してください"}
+	takenBack    = fault.Text{EN: "taken back: %s", JA: "元に戻しました: %s"}
+	leftAlone    = fault.Text{EN: "left alone: %s", JA: "何も行いませんでした: %s"}
 )
 
 // command is the command line. What --lang and the locale say is put into language before a command runs.
@@ -97,7 +96,7 @@ func command(in io.Reader, language *fault.Language) *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			picked, err := fault.PickLanguage(lang, os.Getenv)
 			if err != nil {
-				return fault.Errorf(whichLanguage, lang)
+				return err
 			}
 			*language = picked
 			return nil

@@ -83,8 +83,8 @@ var ErrNoFreeID = host.ErrNoFreeID
 // elsewhere the tool finds one itself. It is an error, before the tool is run, that there is none to be had.
 func systemID(ctx context.Context, h *Host, k host.IDKind, option string) ([]string, error) {
 	span, err := host.IDRangeOf(k, host.LoginSettingsOf(h.Root))
-	if err != nil { // the tool has built-in values
-		return nil, nil
+	if err != nil {
+		return nil, nil //nolint:nilerr // the tool has built-in values, and makes the same of what cannot be read
 	}
 	id, err := host.FreeID(ctx, h.Root, k, nil)
 	switch {
@@ -100,7 +100,7 @@ func systemID(ctx context.Context, h *Host, k host.IDKind, option string) ([]str
 func ofPeople(h *Host, k host.IDKind, name string, id uint32) error {
 	span, err := host.IDRangeOf(k, host.LoginSettingsOf(h.Root))
 	if err != nil || !span.OfPeople(id) {
-		return nil
+		return nil //nolint:nilerr // without a range there is nothing to be in
 	}
 	return fault.Errorf(gotPeoples, name, k, id, span.People.Text(), span.Most.Text())
 }

@@ -40,7 +40,7 @@ const (
 
 // Unload takes a module out. One that is not loaded is no error; one that is in use is EAGAIN or EBUSY, after a short while.
 func Unload(module string) error {
-	for deadline := time.Now().Add(unloadPatience); ; time.Sleep(unloadPause) {
+	for deadline := time.Now().Add(unloadPatience); ; time.Sleep(unloadPause) { //nolint:forbidigo // the kernel tells nobody when the last user is gone
 		err := unix.DeleteModule(module, unix.O_NONBLOCK)
 		busy := errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY)
 		switch {

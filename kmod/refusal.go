@@ -34,7 +34,7 @@ const (
 )
 
 // Refusal is what is known of why.
-type Refusal struct {
+type Refusal struct { //nolint:errname // it is kept as a fact, told and judged by its cause; an error is the least of it
 	Cause  Cause
 	Detail string   // what was read: the symbol, the version magic, the mode
 	Said   []string // what the kernel said to it, as it stands in its log

@@ -91,7 +91,11 @@ func TestExplain(t *testing.T) {
 		if r.Cause != c.cause || r.Detail != c.detail || len(r.Said) != c.said || r.Module != FileModule {
 			t.Errorf("%s: %s, %q, %q", name, r.Cause, r.Detail, r.Said)
 		}
-		if text := r.Text(); text.EN == "" || text.JA == "" || !errors.Is(r, c.try.Err.(*LoadError).Err) || !strings.Contains(r.Error(), string(c.cause)) {
+		var failed *LoadError
+		if !errors.As(c.try.Err, &failed) {
+			t.Fatalf("%s: %v, expected an error of loading", name, c.try.Err)
+		}
+		if text := r.Text(); text.EN == "" || text.JA == "" || !errors.Is(r, failed.Err) || !strings.Contains(r.Error(), string(c.cause)) {
 			t.Errorf("%s: %+v, %v", name, text, r)
 		}
 		if r.Cause.AsksSignature() != slices.Contains([]Cause{Unsigned, UnknownKey, LockedDown}, r.Cause) {

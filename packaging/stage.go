@@ -34,23 +34,8 @@ var placed = map[string]string{
 // nfpm reads from files too, stand beside them.
 func (s spec) fill(stage, bin, product string, at time.Time) error {
 	version := fullVersion(product)
-	for from, to := range placed {
-		if err := copyShipped(from, stage+to); err != nil {
-			return err
-		}
-	}
-	for _, to := range kernelHooks[1:] {
-		if err := copyShipped("files/kernel.postinst", stage+to); err != nil {
-			return err
-		}
-	}
-	for from, to := range map[string]string{
-		"files/copyright":                   "/usr/share/doc/" + s.name + "/copyright",
-		"files/lintian-overrides/" + s.name: "/usr/share/lintian/overrides/" + s.name,
-	} {
-		if err := copyShipped(from, stage+to); err != nil {
-			return err
-		}
+	if err := s.placeShipped(stage); err != nil {
+		return err
 	}
 	for _, dir := range []string{"scripts", "completions"} {
 		if err := copyFolder(dir, filepath.Join(stage, dir)); err != nil {
@@ -80,6 +65,29 @@ func (s spec) fill(stage, bin, product string, at time.Time) error {
 		return err
 	}
 	return writeFile(filepath.Join(stage, "changelog.yaml"), changelog(version, at), 0o644)
+}
+
+// placeShipped lays out the files that are shipped as they are.
+func (s spec) placeShipped(stage string) error {
+	for from, to := range placed {
+		if err := copyShipped(from, stage+to); err != nil {
+			return err
+		}
+	}
+	for _, to := range kernelHooks[1:] {
+		if err := copyShipped("files/kernel.postinst", stage+to); err != nil {
+			return err
+		}
+	}
+	for from, to := range map[string]string{
+		"files/copyright":                   "/usr/share/doc/" + s.name + "/copyright",
+		"files/lintian-overrides/" + s.name: "/usr/share/lintian/overrides/" + s.name,
+	} {
+		if err := copyShipped(from, stage+to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeSources writes the source of the kernel modules where dkms(8) looks for it: that of the programs themselves, since what DKMS builds of another one

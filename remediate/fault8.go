@@ -68,7 +68,7 @@ func planModule(f *health.Facts, module string) []installer.Item {
 	case cause == kmod.LoadingDisabled:
 		return []installer.Item{{Manual: loadingDisabled, Commands: []string{"systemctl reboot"}}, rather}
 	case cause == kmod.BadSignature:
-		items = append(toBuild, installer.Item{Manual: changed.With(path.Join(kmod.PrebuiltDir, tried.Release, module+".ko"))})
+		items = append(slices.Clone(toBuild), installer.Item{Manual: changed.With(path.Join(kmod.PrebuiltDir, tried.Release, module+".ko"))})
 	default:
 		items = toBuild
 	}

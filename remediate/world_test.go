@@ -150,9 +150,10 @@ func (w *world) run(ctx context.Context, _ *installer.Host, p installer.Plan, o 
 		default:
 			w.applied = append(w.applied, item.Step.Title().EN)
 			r.Outcome = installer.Done
-			if a, ok := item.Step.(*act); !ok {
-				break // a real one, of which only the kind matters
-			} else if r.Err = a.apply(); r.Err != nil {
+			if a, ok := item.Step.(*act); ok { // else a real one, of which only the kind matters
+				r.Err = a.apply()
+			}
+			if r.Err != nil {
 				r.Outcome = installer.Failed
 			}
 		}

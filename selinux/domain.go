@@ -86,22 +86,8 @@ const daemonGroup = "daemon"
 
 // daemon finds the running service: in the unit's control group, else, where there is no systemd, by the program file.
 func (k kernel) daemon(unit, binary string) (pid int, ok bool) {
-	if validUnit(unit) {
-		// The unified hierarchy, then the two places of systemd's own hierarchy on older systems.
-		for _, hierarchy := range []string{"", "unified", "systemd"} {
-			for _, leaf := range []string{"", daemonGroup} {
-				pids := readPIDs(filepath.Join(k.cgroup, hierarchy, "system.slice", unit, leaf, "cgroup.procs"))
-				if pid, ok := k.runs(pids, binary); ok {
-					return pid, true
-				}
-				// A caller who is not root cannot see which program the others run.
-				if len(pids) > 0 {
-					if _, err := os.Readlink(k.exe(pids[0])); errors.Is(err, fs.ErrPermission) {
-						return pids[0], true
-					}
-				}
-			}
-		}
+	if pid, ok := k.inUnit(unit, binary); ok {
+		return pid, true
 	}
 	entries, err := os.ReadDir(k.proc)
 	if err != nil {
@@ -115,6 +101,29 @@ func (k kernel) daemon(unit, binary string) (pid int, ok bool) {
 	}
 	slices.Sort(pids)
 	return k.runs(pids, binary)
+}
+
+// inUnit finds the service among the processes of its unit.
+func (k kernel) inUnit(unit, binary string) (pid int, ok bool) {
+	if !validUnit(unit) {
+		return 0, false
+	}
+	// The unified hierarchy, then the two places of systemd's own hierarchy on older systems.
+	for _, hierarchy := range []string{"", "unified", "systemd"} {
+		for _, leaf := range []string{"", daemonGroup} {
+			pids := readPIDs(filepath.Join(k.cgroup, hierarchy, "system.slice", unit, leaf, "cgroup.procs"))
+			if pid, ok := k.runs(pids, binary); ok {
+				return pid, true
+			}
+			// A caller who is not root cannot see which program the others run.
+			if len(pids) > 0 {
+				if _, err := os.Readlink(k.exe(pids[0])); errors.Is(err, fs.ErrPermission) {
+					return pids[0], true
+				}
+			}
+		}
+	}
+	return 0, false
 }
 
 func (k kernel) exe(pid int) string { return filepath.Join(k.proc, strconv.Itoa(pid), "exe") }

@@ -93,7 +93,7 @@ func (c *core) haveLayouts(ctx context.Context, r readLayouts) {
 	}
 	debug.FreeOSMemory()
 	if r.err == nil {
-		c.Log.Info("layouts of the kernel's structures are there", "origin", l.found.Origin, "from", l.found.From, "passed over", len(l.found.Passed))
+		c.Log.Info("layouts of the kernel's structures are there", "origin", l.found.Origin, "from", l.found.From, "passed_over", len(l.found.Passed))
 		if l.types.Lacks != nil {
 			c.Log.Warn("paths begin at the root of their file system", "error", l.types.Lacks)
 		}

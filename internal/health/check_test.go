@@ -93,7 +93,7 @@ func TestChoose(t *testing.T) {
 		}, monitor.Degraded, "operation not permitted"},
 		{"too old, whoever asks", func(f *Facts) { f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EINVAL) }, monitor.Degraded, "refuses eBPF programs: invalid argument"},
 		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.Degraded, "no BTF"},
-		{"no BTF, no compiler", func(f *Facts) { noBTF(f); layouts(layout.None, noCompiler)(f) }, monitor.Degraded, "gcc-12"},
+		{"no BTF, no compiler", func(f *Facts) { noBTF(f); layouts(layout.None, errNoCompiler)(f) }, monitor.Degraded, "gcc-12"},
 		{"no BTF, in a file", func(f *Facts) { noBTF(f); layouts(layout.External, nil)(f) }, monitor.EBPFExternalBTF, "it is in /boot/btf"},
 		{"no BTF, derived", func(f *Facts) { noBTF(f); layouts(layout.Cached, nil)(f) }, monitor.EBPFHeaders, "derived from /boot/btf"},
 		{"no BTF, to be derived", func(f *Facts) { noBTF(f); layouts(layout.Derived, nil)(f) }, monitor.EBPFHeaders, "derived from /boot/btf"},

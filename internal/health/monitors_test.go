@@ -96,9 +96,9 @@ func byHeaders(l control.Layouts) Monitoring {
 }
 
 var (
-	noCompiler  = &layout.Error{Why: layout.NoCompiler, From: "/lib/modules/6.1.0-49-amd64/build", Wanted: "gcc-12"}
-	incomplete  = control.Layouts{From: "/tree", Cause: string(layout.TreeIncomplete), Detail: "linux/fs.h: No such file or directory"}
-	failedBuild = control.Layouts{From: "/tree", Cause: string(layout.BuildFailed), Detail: "x.c:3: error: unknown type", Log: "/log"}
+	errNoCompiler = &layout.Error{Why: layout.NoCompiler, From: "/lib/modules/6.1.0-49-amd64/build", Wanted: "gcc-12"}
+	incomplete    = control.Layouts{From: "/tree", Cause: string(layout.TreeIncomplete), Detail: "linux/fs.h: No such file or directory"}
+	failedBuild   = control.Layouts{From: "/tree", Cause: string(layout.BuildFailed), Detail: "x.c:3: error: unknown type", Log: "/log"}
 )
 
 func TestMonitorRules(t *testing.T) {
@@ -145,7 +145,7 @@ func TestMonitorRules(t *testing.T) {
 		{"no BTF, right headers", 11, []func(*Facts){noBTF, headers(right)}, fault.Clear, "installed and complete", nil},
 		{"no BTF, in a file, no headers", 11, []func(*Facts){noBTF, headers(nil), layouts(layout.External, nil)}, fault.Clear, "a file has the BTF", nil},
 		{"no BTF, a file passed over, no headers", 11, []func(*Facts){noBTF, headers(nil), layouts(layout.None, &layout.Error{Why: layout.NoHeaders}), passed}, fault.Raised, "header package is not installed", []string{CauseNoHeaders}},
-		{"no BTF, right headers, no compiler", 11, []func(*Facts){noBTF, headers(right), layouts(layout.None, noCompiler)}, fault.Clear, "installed and complete", nil},
+		{"no BTF, right headers, no compiler", 11, []func(*Facts){noBTF, headers(right), layouts(layout.None, errNoCompiler)}, fault.Clear, "installed and complete", nil},
 		{"no BTF, headers that lack a file", 11, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(incomplete))}, fault.Raised, "not complete: the kernel's header tree is not complete: linux/fs.h", []string{CauseHalfHeaders}},
 		{"no BTF, headers that lack a file", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(incomplete))}, fault.Unknown, "without the headers", nil},
 		{"no BTF, derivation failed", 11, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(failedBuild))}, fault.Clear, "installed and complete", nil},
@@ -184,14 +184,14 @@ func TestMonitorRules(t *testing.T) {
 		}}, fault.Unknown, "", nil},
 		{"no BTF, no headers", 16, []func(*Facts){noBTF, headers(nil), layouts(layout.None, &layout.Error{Why: layout.NoHeaders})}, fault.Unknown, "without the headers", nil},
 		{"no BTF, half of the headers", 16, []func(*Facts){noBTF, layouts(layout.None, &layout.Error{Why: layout.TreeIncomplete})}, fault.Unknown, "without the headers", nil},
-		{"no BTF, no compiler", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, noCompiler)}, fault.Raised, "is not installed: gcc-12", []string{CauseNoCompiler}},
+		{"no BTF, no compiler", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, errNoCompiler)}, fault.Raised, "is not installed: gcc-12", []string{CauseNoCompiler}},
 		{"no BTF, shuffled", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, &layout.Error{Why: layout.Shuffled, From: "/tree"})}, fault.Raised, "shuffles", []string{CauseNotDerived}},
 		{"no BTF, an image's headers", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, &layout.Error{Why: layout.NotHere})}, fault.Unknown, "on the host that runs", nil},
 		{"no BTF, where layouts are is not known", 16, []func(*Facts){noBTF, headers(right), layoutsNotKnown}, fault.Unknown, "denied", nil},
 		{"no BTF, being derived", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(control.Layouts{Pending: true}))}, fault.Unknown, "at the moment", nil},
 		{"no BTF, derivation failed", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(failedBuild))}, fault.Raised, "failed: x.c:3: error: unknown type (/log)", []string{CauseNotDerived}},
 		{"no BTF, failed for a reason of a newer daemon", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), monitored(byHeaders(control.Layouts{Cause: "full-moon"}))}, fault.Raised, "(full-moon)", []string{CauseNotDerived}},
-		{"no BTF, compiler went away since", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, noCompiler), monitored(byHeaders(failedBuild))}, fault.Raised, "gcc-12", []string{CauseNoCompiler}},
+		{"no BTF, compiler went away since", 16, []func(*Facts){noBTF, headers(right), layouts(layout.None, errNoCompiler), monitored(byHeaders(failedBuild))}, fault.Raised, "gcc-12", []string{CauseNoCompiler}},
 		{"no BTF, derived, no daemon", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Cached, nil), noDaemon}, fault.Clear, "lets eBPF programs load", nil},
 		{"no BTF, to be derived, no daemon", 16, []func(*Facts){noBTF, headers(right), layouts(layout.Derived, nil), noDaemon}, fault.Unknown, "not derived yet", nil},
 		{"no BTF, in a file, no daemon", 16, []func(*Facts){noBTF, headers(nil), layouts(layout.External, nil), noDaemon}, fault.Clear, "lets eBPF programs load", nil},

@@ -64,7 +64,7 @@ func (img Image) Modules(ctx context.Context, to string, log io.Writer) (map[str
 func (img Image) headers(ctx context.Context, root string) (string, error) {
 	packages, err := filepath.Glob(filepath.Join(img.Dir, headersFolder, "*.deb"))
 	if err != nil || len(packages) == 0 {
-		return "", fmt.Errorf("%s has no packages: does the guest's row say modules? (%v)", filepath.Join(img.Dir, headersFolder), err)
+		return "", fmt.Errorf("%s has no packages: does the guest's row say modules? (%w)", filepath.Join(img.Dir, headersFolder), err)
 	}
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return "", err

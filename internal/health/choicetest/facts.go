@@ -145,10 +145,10 @@ func without(e *layout.Error) func(*health.Facts) {
 }
 
 var (
-	whole  = &host.Headers{Link: tree, Release: release}
-	half   = &host.Headers{Link: tree, Release: release, Missing: []string{"scripts/mod/modpost", "Module.symvers"}}
-	others = &host.Headers{Link: tree, Release: "6.1.0-49-amd64"}
-	noMake = &layout.Error{Why: layout.NoMake, From: tree, Wanted: "make"}
+	whole     = &host.Headers{Link: tree, Release: release}
+	half      = &host.Headers{Link: tree, Release: release, Missing: []string{"scripts/mod/modpost", "Module.symvers"}}
+	others    = &host.Headers{Link: tree, Release: "6.1.0-49-amd64"}
+	errNoMake = &layout.Error{Why: layout.NoMake, From: tree, Wanted: "make"}
 )
 
 // kernelOf is a host of another distribution, and its kernel.

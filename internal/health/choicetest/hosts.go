@@ -133,7 +133,7 @@ var Hosts = []Host{
 	},
 	{
 		Name: "No BTF; the headers are there, and no make", Guest: "positive/16-fault16",
-		change: changes{noBTF(whole), without(noMake)},
+		change: changes{noBTF(whole), without(errNoMake)},
 		Source: monitor.Degraded, Reason: noBTFHere + "; layouts of its structures from " + tree + ": make is not installed",
 		Findings: slices.Concat(critical(16), cannot(19)),
 	},

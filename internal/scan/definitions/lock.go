@@ -30,7 +30,7 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	unlock = func() { lock.Release() }
+	unlock = func() { _ = lock.Release() } // the kernel takes it back whatever close(2) says
 	if err := s.tidy(); err != nil {
 		unlock()
 		return nil, err

@@ -89,7 +89,7 @@ func (s *Store) acquire(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { lock.Release() }, nil
+	return func() { _ = lock.Release() }, nil // the kernel takes it back whatever close(2) says
 }
 
 // newID is a name that no entry has.

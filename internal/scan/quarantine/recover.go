@@ -93,7 +93,7 @@ func (e *Entry) isAs(st *unix.Stat_t) bool {
 func (s *Store) finishStaged(e *Entry, p *place) error {
 	g, err := p.staged(e.ID)
 	if err != nil {
-		return nil //nolint:nilerr // there is none, or it is nobody's that we know
+		return nil // there is none, or it is nobody's that we know
 	}
 	defer g.close()
 	st, err := g.file()
@@ -177,7 +177,7 @@ func (s *Store) undoRestore(id string, p *place) error {
 func (s *Store) clearStaged(id string, p *place) error {
 	g, err := p.staged(id)
 	if err != nil {
-		return nil //nolint:nilerr // there is none
+		return nil // there is none
 	}
 	defer g.close()
 	return errors.Join(g.empty(), g.remove())

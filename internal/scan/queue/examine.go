@@ -124,14 +124,20 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 		}
 		q.spare(content)
 	}
+	return q.answered(ctx, f, &a, finding, looked)
+}
+
+// answered deals with a file that was scanned.
+func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, finding Finding, looked time.Time) result {
 	q.counts.scanned.Add(1)
+	id := finding.Identity
 	after, err := verdicts.Identify(f)
 	r := result{answer: a.Answer, changed: err != nil || after != id, size: id.Size}
 	verdict := verdicts.Verdict{Result: a.Result, Name: a.Name, Time: looked}
 	switch a.Result {
 	case scan.Failed:
 		q.counts.failures.Add(1)
-		q.Log.Warn("a file could not be scanned", "path", j.path, "error", a.Error)
+		q.Log.Warn("a file could not be scanned", "path", finding.Path, "error", a.Error)
 	case scan.Infected:
 		verdict.SHA256 = q.hash(ctx, f, &id)
 		finding.Answer, finding.SHA256, finding.Changed = a.Answer, verdict.SHA256, r.changed

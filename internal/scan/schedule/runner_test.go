@@ -40,7 +40,7 @@ func on(t *testing.T, start string, test func(*testing.T, *desk)) {
 	at := instant(t, start)
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{t: t, dir: dir, zone: time.UTC, takes: time.Minute}
-		d.set = at.Sub(time.Now())
+		d.set = time.Until(at)
 		test(t, d)
 		d.shutDown()
 	})
@@ -163,7 +163,7 @@ func TestDelay(t *testing.T) {
 		s := d.schedule("a", "daily 03:00", delayed(10*time.Minute))
 		due := instant(t, "2026-11-29T03:00:00Z")
 		want := due.Add(Delay("host", "a", due, s.Delay))
-		if want == due {
+		if want.Equal(due) {
 			t.Fatal("choose another host for the test")
 		}
 		d.boot(s)

@@ -7,20 +7,21 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/capability"
 )
 
-// capability is one of capabilities(7).
-type capability struct {
+// right is one of capabilities(7).
+type right struct {
 	name   string
 	number uintptr
 	atHand bool // in effect only where it is put into effect; see the connector's quarantine
 }
 
 // capabilities are those that the daemon keeps; the unit, which says what each is for, gives the same (CapabilityBoundingSet=).
-var capabilities = []capability{
+var capabilities = []right{
 	{"CAP_BPF", unix.CAP_BPF, false},
 	{"CAP_PERFMON", unix.CAP_PERFMON, false},
 	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN, false},
@@ -92,19 +93,11 @@ func dropFromBound(c uintptr) error {
 
 // keepOnly keeps of the capabilities that there are those of a mask, of which some are in effect, and lets programs that are executed inherit none.
 func keepOnly(mask, effective uint64) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return fmt.Errorf("capget: %w", err)
+	sets, err := capability.Get()
+	if err != nil {
+		return err
 	}
-	for i := range sets {
-		sets[i].Permitted &= uint32(mask >> (32 * i))
-		sets[i].Effective = sets[i].Permitted & uint32(effective>>(32*i))
-		sets[i].Inheritable = 0
-	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets[0])), 0)
-	if errno != 0 {
-		return fmt.Errorf("capset: %w", errno)
-	}
-	return nil
+	sets.Permitted &= mask
+	sets.Effective, sets.Inheritable = sets.Permitted&effective, 0
+	return sets.SetAll()
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/capability"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -149,11 +150,10 @@ func withRights(do func() error) error {
 
 // raise puts them into effect for this thread, as far as it is permitted to.
 func raise() {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if unix.Capget(&header, &sets[0]) != nil {
+	sets, err := capability.Get()
+	if err != nil {
 		return
 	}
-	sets[0].Effective |= quarantineRights & sets[0].Permitted
-	_ = unix.Capset(&header, &sets[0]) // never refused for what is permitted
+	sets.Effective |= quarantineRights & sets.Permitted
+	_ = sets.Set() // never refused for what is permitted
 }

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ampconnector/amp/internal/capability"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
@@ -114,31 +113,25 @@ func TestRightsAreForOneThing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: others have no capabilities")
 	}
-	effective := func() uint32 {
-		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var sets [2]unix.CapUserData
-		if err := unix.Capget(&header, &sets[0]); err != nil {
-			t.Fatal(err)
+	effective := func() uint64 {
+		sets, err := capability.Get()
+		if err != nil {
+			t.Error(err)
 		}
-		return sets[0].Effective
+		return sets.Effective
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread() // and lost with the goroutine
-		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-		var sets [2]unix.CapUserData
-		if err := unix.Capget(&header, &sets[0]); err != nil {
-			t.Error(err)
-			return
-		}
-		sets[0].Effective &^= quarantineRights
-		if err := unix.Capset(&header, &sets[0]); err != nil {
+		sets, err := capability.Get()
+		sets.Effective &^= quarantineRights
+		if err := errors.Join(err, sets.Set()); err != nil {
 			t.Error(err)
 			return
 		}
 		raise()
-		if got := effective(); got&quarantineRights != quarantineRights&sets[0].Permitted {
+		if got := effective(); got&quarantineRights != quarantineRights&sets.Permitted {
 			t.Errorf("%#x in effect", got)
 		}
 	}()

@@ -13,10 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/capability"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/sandbox"
 )
@@ -205,16 +205,11 @@ func playWithoutMounts() int {
 		fmt.Println(errno)
 		return 1
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
+	sets, err := capability.Get()
+	sets.Permitted &^= 1 << unix.CAP_SYS_ADMIN
+	sets.Effective &^= 1 << unix.CAP_SYS_ADMIN
+	if err := errors.Join(err, sets.SetAll()); err != nil {
 		fmt.Println(err)
-		return 1
-	}
-	sets[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
-	sets[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets[0])), 0); errno != 0 {
-		fmt.Println(errno)
 		return 1
 	}
 	return report(sandbox.Options{})

@@ -6,17 +6,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/capability"
 	"github.com/ampconnector/amp/internal/scan"
 )
 
 // giveUpRights makes sure that there are none left. Of what the sandbox is said to be made of, it takes away what is not there, and adds
 // what is. A service that has capabilities does not start: it was not started as it should be.
 func giveUpRights(sandbox *scan.Sandbox) error {
-	held, err := capabilitiesHeld()
+	sets, err := capability.Get()
 	if err != nil {
 		return err
 	}
-	if held != 0 {
+	if held := sets.Permitted | sets.Inheritable; held != 0 { // that it has, or could pass on
 		return fmt.Errorf("capget: capabilities %#x, none expected", held)
 	}
 	// The sandbox did this before; the filter of system calls cannot be without it.
@@ -40,15 +41,4 @@ func giveUpRights(sandbox *scan.Sandbox) error {
 		*sandbox &^= scan.SandboxMemory
 	}
 	return nil
-}
-
-// capabilitiesHeld are those that the process has or could pass on.
-func capabilitiesHeld() (uint64, error) {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return 0, fmt.Errorf("capget: %w", err)
-	}
-	low, high := sets[0], sets[1]
-	return uint64(low.Permitted|low.Inheritable) | uint64(high.Permitted|high.Inheritable)<<32, nil
 }

@@ -79,7 +79,7 @@ type managerRow struct {
 	environment []string
 	options     []string // put after the program's name
 	refresh     []string // reads the repositories' lists anew, tried once where a package was not found
-	query       []string // succeeds where one package, put last, is installed; its output holds installed
+	query       []string // succeeds where one package, put last, is known; of its output one word is installed, unless that is ""
 	installed   string
 	exact       []string // the same for a name with its version, where query does not take one
 	remove      []string
@@ -100,7 +100,7 @@ var managerRows = map[string]managerRow{
 		environment: []string{"DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l"},
 		options:     []string{"-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold", "-q"},
 		refresh:     []string{"apt-get", "-q", "update"},
-		query:       []string{"dpkg-query", "-W", "-f=${db:Status-Status}"},
+		query:       []string{"dpkg-query", "-W", `-f=${db:Status-Status}\n`}, // a line for each architecture
 		installed:   "installed",
 		remove:      []string{"apt-get", "remove", "-y"},
 		again:       []string{"apt-get", "install", "--reinstall", "-y"},
@@ -277,7 +277,7 @@ func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
 		if err != nil && row.exact != nil {
 			out, err = h.Run(ctx, row.exact[0], append(slices.Clone(row.exact[1:]), name)...)
 		}
-		if err != nil || row.installed != "" && strings.TrimSpace(string(out)) != row.installed {
+		if err != nil || row.installed != "" && !slices.Contains(strings.Fields(string(out)), row.installed) {
 			missing = append(missing, name)
 		}
 	}

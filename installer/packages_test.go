@@ -17,7 +17,8 @@ func (h serviceHost) apt(trouble string) {
 	h.write("state/told", "", 0o644)
 	h.write("state/trouble", trouble, 0o644)
 	h.write("usr/bin/env", "#!/bin/sh\nexec /usr/bin/env PATH="+h.dir+"/usr/bin:/usr/bin:/bin \"$@\"\n", 0o755)
-	h.write("usr/bin/dpkg-query", "#!/bin/sh\nfor p; do :; done\n[ -e "+h.dir+"/state/has-$p ] || { echo no packages found; exit 1; }\nprintf installed\n", 0o755)
+	// As dpkg-query has it where the package is there for two architectures.
+	h.write("usr/bin/dpkg-query", "#!/bin/sh\nfor p; do :; done\n[ -e "+h.dir+"/state/has-$p ] || { echo no packages found; exit 1; }\nprintf \"$(printf %s \"$2\" | sed 's/^-f=.*Status}/installed/')\"\nprintf \"$(printf %s \"$2\" | sed 's/^-f=.*Status}/config-files/')\"\n", 0o755)
 	h.write("usr/bin/apt-get", `#!/bin/sh
 cd `+h.dir+`/state
 [ "$DEBIAN_FRONTEND" = noninteractive ] || { echo asks; exit 9; }

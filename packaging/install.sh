@@ -22,7 +22,8 @@ install() {
 		"$(command -v dnf || command -v yum)" install -y "./$built"
 	elif command -v zypper >/dev/null; then
 		built=$(build rpm)
-		zypper --non-interactive install --allow-unsigned-rpm "./$built"
+		# Statuses from 102 on tell of something that is worth a look after all was done (zypper(8)); 104 is that it was not found.
+		zypper --non-interactive install --allow-unsigned-rpm "./$built" || [[ $? == @(102|103|106|107) ]]
 	else
 		echo "install: neither apt-get, dnf, yum nor zypper is here" >&2
 		exit 1
@@ -37,6 +38,10 @@ install() {
 }
 
 uninstall() {
+	if ! command -v amp-install >/dev/null && ! dpkg-query -W amp-connector >/dev/null 2>&1; then
+		echo "uninstall: amp-connector is not installed"
+		return
+	fi
 	if command -v apt-get >/dev/null; then
 		apt-get purge -y amp-connector
 	else

@@ -3,6 +3,7 @@ package selinux
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,9 @@ import (
 
 // rebuildLimit is how long a rebuild may take; the longest seen was 40 s, in an emulated guest.
 const rebuildLimit = 10 * time.Minute
+
+// outputDelay is how long the output is waited for once semodule has ended: what it started may live on, and hold the other end for ever.
+const outputDelay = time.Second
 
 // apply runs semodule once the store's lock is free, and again when another program was faster.
 func (s store) apply(ctx context.Context, tool string, c Change, wait time.Duration) error {
@@ -105,10 +109,11 @@ func semodule(ctx context.Context, tool string, args []string) (locked bool, err
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	// A group of its own: Ctrl-C at the terminal is for us, and does not cut the rebuild short.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = outputDelay
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err = cmd.Run(); err == nil {
-		return false, nil
+	if err = cmd.Run(); err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return false, nil // the latter is no error of semodule's, which ended well
 	}
 	// "libsemanage.semanage_get_trans_lock: Could not get direct transaction lock at …/semanage.trans.LOCK." (libsemanage 2.4 to 3.8)
 	locked = strings.Contains(out.String(), "Could not get direct") && strings.Contains(out.String(), "lock at")

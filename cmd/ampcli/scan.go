@@ -64,18 +64,22 @@ func (c *command) scanPaths(ctx context.Context, args []string, cross bool) erro
 	return errors.Join(err, c.summary(run), outcome(run))
 }
 
-// absolute makes the paths independent of this process's directory. What is not there is said before anything is begun.
+// absolute makes the paths independent of this process's directory. What is not there is said, all of it, before anything is begun.
 func absolute(args []string) ([]string, error) {
 	paths := make([]string, len(args))
+	var errs []error
 	for i, a := range args {
 		p, err := filepath.Abs(a)
 		if err == nil {
 			_, err = os.Lstat(p)
 		}
 		if err != nil {
-			return nil, of(errUsage, err)
+			errs = append(errs, err)
 		}
 		paths[i] = p
+	}
+	if len(errs) > 0 {
+		return nil, of(errUsage, errors.Join(errs...))
 	}
 	return paths, nil
 }

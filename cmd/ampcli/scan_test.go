@@ -116,3 +116,15 @@ func TestDetections(t *testing.T) {
 		t.Errorf("exit code %d, %v\n%s", code, err, out)
 	}
 }
+
+// TestScanOfWhatIsNotThere names all that is not there, before the daemon, which is not there either, is asked.
+func TestScanOfWhatIsNotThere(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: only root may scan")
+	}
+	c := place(t)
+	_, code, err := c.call(t, "scan", t.TempDir(), "/nonexistent/a", "/nonexistent/b")
+	if code != 2 || !strings.Contains(err.Error(), "/nonexistent/a: no such") || !strings.Contains(err.Error(), "/nonexistent/b: no such") {
+		t.Errorf("exit code %d, %v", code, err)
+	}
+}

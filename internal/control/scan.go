@@ -53,7 +53,7 @@ type Scan struct {
 	Capable     bool     `json:"capable,omitempty"`    // the process has capabilities; it should have none
 	AsRoot      bool     `json:"as_root,omitempty"`    // the scan user cannot be used; see UserError
 	UserError   string   `json:"user_error,omitempty"` // why not
-	Sandbox     []string `json:"sandbox,omitempty"`    // what keeps it from doing harm: user, capabilities, mounts, network, system-calls, memory
+	Sandbox     []string `json:"sandbox,omitempty"`    // what keeps it from doing harm: user, capabilities, mounts, or paths where those cannot be made, network, system-calls, memory
 	Workers     int      `json:"workers,omitempty"`
 	MemoryBytes uint64   `json:"memory_bytes,omitempty"` // resident
 	MemoryLimit uint64   `json:"memory_limit,omitempty"` // bytes of data; 0: none

@@ -171,7 +171,7 @@ var sandboxNames = []struct {
 	name string
 }{
 	{scan.SandboxUser, "user"}, {scan.SandboxCapabilities, "capabilities"}, {scan.SandboxMounts, "mounts"},
-	{scan.SandboxNetwork, "network"}, {scan.SandboxSystemCalls, "system-calls"}, {scan.SandboxMemory, "memory"},
+	{scan.SandboxPaths, "paths"}, {scan.SandboxNetwork, "network"}, {scan.SandboxSystemCalls, "system-calls"}, {scan.SandboxMemory, "memory"},
 }
 
 // sandbox names what a service says that keeps it from doing harm, without what /proc does not bear out.

@@ -91,6 +91,14 @@ func TestInspectReadsThisProcess(t *testing.T) {
 	}
 }
 
+// TestSandboxWithoutMounts: where mounts cannot be made, as in many containers, what is in force instead is told.
+func TestSandboxWithoutMounts(t *testing.T) {
+	i := &instance{report: scan.Report{Sandbox: scan.SandboxUser | scan.SandboxCapabilities | scan.SandboxPaths | scan.SandboxSystemCalls}}
+	if got, want := strings.Join(i.sandbox(), " "), "user capabilities paths system-calls"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestOnlyWhatIsBorneOutIsASandbox(t *testing.T) {
 	all := scan.SandboxUser | scan.SandboxCapabilities | scan.SandboxMounts | scan.SandboxNetwork | scan.SandboxSystemCalls | scan.SandboxMemory
 	for _, tt := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,8 +24,8 @@ type listing struct {
 
 var (
 	aptList  = listing{[]string{"apt-cache", "madison"}, 0, byLine(aptVersion)}
-	dnfList  = listing{[]string{"dnf", "-q", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
-	yumList  = listing{[]string{"yum", "-q", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
+	dnfList  = listing{[]string{"dnf", "list", "--showduplicates"}, 1, byLine(dnfVersion)} // with -q it would not say what is wrong
+	yumList  = listing{[]string{"yum", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
 	listings = map[string]listing{"apt": aptList, "dnf": dnfList, "yum": yumList, "zypper": zypperList}
 )
 
@@ -39,18 +40,42 @@ func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading
 		return NotKnown[[]string](manager, ErrNotRunning)
 	}
 	from := strings.Join(append(append([]string{}, l.command...), pkg), " ")
-	out, status, err := askFor(ctx, r, listPatience, l.command[0], append(append([]string{}, l.command[1:]...), pkg)...)
-	switch {
-	case err != nil:
-		return NotKnown[[]string](from, err)
-	case status != 0 && status != l.none:
-		return NotKnown[[]string](from, fmt.Errorf("%s: exit status %d", from, status))
-	}
-	versions, err := l.parse(string(out), pkg)
+	out, beside, status, err := askWhy(ctx, r, listPatience, l.command[0], append(append([]string{}, l.command[1:]...), pkg)...)
 	if err != nil {
 		return NotKnown[[]string](from, err)
 	}
-	return Read(distinct(versions), from)
+	versions, err := l.read(from, pkg, out, beside, status)
+	if err != nil {
+		return NotKnown[[]string](from, err)
+	}
+	return Read(versions, from)
+}
+
+// read reads an answer. That there is none counts only where all repositories could be read: dnf and yum end with the same status for both.
+func (l listing) read(from, pkg string, out, beside []byte, status int) ([]string, error) {
+	if status != 0 && status != l.none {
+		return nil, fmt.Errorf("%s: exit status %d", from, status)
+	}
+	listed, err := l.parse(string(out), pkg)
+	if err != nil {
+		return nil, err
+	}
+	versions := distinct(listed)
+	if len(versions) > 0 {
+		return versions, nil
+	}
+	for line := range strings.Lines(string(beside)) {
+		if slices.ContainsFunc(unreadRepository, func(said string) bool { return strings.Contains(line, said) }) {
+			return nil, fmt.Errorf("%s: exit status %d: %s", from, status, strings.TrimSpace(line))
+		}
+	}
+	return versions, nil
+}
+
+// unreadRepository is what dnf and yum say of a repository whose lists they could not read, in their own English.
+var unreadRepository = []string{
+	"Failed to download metadata", "Errors during downloading metadata", "Cannot download", "Cannot retrieve", "Could not retrieve", "Cannot find a valid baseurl",
+	"Curl error", "Couldn't resolve", "Could not resolve", "Cache-only enabled but no cache", "This system is not registered",
 }
 
 // maxVersions bounds what is kept of a listing.

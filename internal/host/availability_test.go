@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -104,4 +105,27 @@ func FuzzParseVersions(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestNoAnswerIsNotNone: dnf and yum end with status 1 where there is no such package, and where they could not look.
+func TestNoAnswerIsNotNone(t *testing.T) {
+	const pkg, from = "kernel-devel-5.14.0-1.el9.x86_64", "dnf list"
+	for _, c := range []struct {
+		name, out, beside string
+		status            int
+		want              []string
+		err               string
+	}{
+		{"none", "", "Error: No matching Packages to list\n", 1, nil, ""},
+		{"offline", "", "Error: Failed to download metadata for repo 'baseos': Cannot prepare internal mirrorlist: Curl error (6): Couldn't resolve host name\n", 1, nil, "exit status 1: Error: Failed to download metadata for repo 'baseos'"},
+		{"offline, EL7", "", " One of the configured repositories failed (Unknown),\n\n Cannot find a valid baseurl for repo: base/7/x86_64\n", 1, nil, "Cannot find a valid baseurl"},
+		{"one repository was left out", "", "Errors during downloading metadata for repository 'extra':\nError: No matching Packages to list\n", 1, nil, "Errors during downloading"},
+		{"found all the same", "Available Packages\nkernel-devel.x86_64 5.14.0-1.el9 appstream\n", "Errors during downloading metadata for repository 'extra':\n", 0, []string{"5.14.0-1.el9"}, ""},
+		{"another status", "", "", 3, nil, "exit status 3"},
+	} {
+		got, err := dnfList.read(from, pkg, []byte(c.out), []byte(c.beside), c.status)
+		if !slices.Equal(got, c.want) || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, %v; want %v, %q", c.name, got, err, c.want, c.err)
+		}
+	}
 }

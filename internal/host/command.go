@@ -27,29 +27,35 @@ func ask(ctx context.Context, r Root, tool string, args ...string) (output []byt
 
 // askFor is ask with a patience of its own.
 func askFor(ctx context.Context, r Root, patience time.Duration, tool string, args ...string) (output []byte, status int, err error) {
+	output, _, status, err = askWhy(ctx, r, patience, tool, args...)
+	return output, status, err
+}
+
+// askWhy is askFor with what the tool says beside its answer, on its standard error.
+func askWhy(ctx context.Context, r Root, patience time.Duration, tool string, args ...string) (output, beside []byte, status int, err error) {
 	path, ok := FindTool(r, tool)
 	if !ok {
-		return nil, 0, fmt.Errorf("%s: %w", tool, errNoTool)
+		return nil, nil, 0, fmt.Errorf("%s: %w", tool, errNoTool)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.WaitDelay = time.Second
-	out := &bounded{limit: maxAnswer}
-	cmd.Stdout = out
+	out, said := &bounded{limit: maxAnswer}, &bounded{limit: maxAnswer}
+	cmd.Stdout, cmd.Stderr = out, said
 	err = cmd.Run()
 	what := strings.Join(append([]string{tool}, args...), " ")
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return nil, 0, fmt.Errorf("%s: no answer: %w", what, ctx.Err())
+		return nil, nil, 0, fmt.Errorf("%s: no answer: %w", what, ctx.Err())
 	case errors.As(err, &exit) && exit.Exited():
-		return out.Bytes(), exit.ExitCode(), nil
+		return out.Bytes(), said.Bytes(), exit.ExitCode(), nil
 	case err != nil:
-		return nil, 0, fmt.Errorf("%s: %w", what, err)
+		return nil, nil, 0, fmt.Errorf("%s: %w", what, err)
 	}
-	return out.Bytes(), 0, nil
+	return out.Bytes(), said.Bytes(), 0, nil
 }
 
 // bounded keeps the first bytes that are written to it.

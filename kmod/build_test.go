@@ -1,10 +1,14 @@
 package kmod
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +52,39 @@ func TestBuild(t *testing.T) {
 					t.Errorf("%s: %+v, expected %s of %s", name, info, m.name, k.Release)
 				}
 			}
+			t.Run("sparse", func(t *testing.T) { checkWithSparse(t, k) })
 		})
+	}
+}
+
+// checkWithSparse has sparse look at the modules' sources as the kernel's build calls it (Documentation/dev-tools/sparse.rst). A pointer of the program's
+// that is followed as if it were the kernel's shows that it does.
+func checkWithSparse(t *testing.T, k debiankernel.Kernel) {
+	if _, err := exec.LookPath("sparse"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	check := func(target string, s layout.Sources) (said []byte, err error) {
+		j := layout.Job{Sources: s, Target: target, Patience: buildPatience, Arguments: []string{"C=2", "CHECK=sparse -Wsparse-error"}}
+		scratch := t.TempDir()
+		if err := os.Chmod(filepath.Dir(scratch), 0o755); err != nil { // the compiler is a stranger there
+			t.Fatal(err)
+		}
+		_, said, err = layout.Build(t.Context(), k.Root, k.Headers.Link, scratch, j)
+		return said, err
+	}
+	said, err := check("modules", sources)
+	if looks := bytes.Count(said, []byte("  CHECK ")); err != nil || looks != len(modules) {
+		t.Errorf("sparse looked at %d files, expected %d; %v\n%s", looks, len(modules), err, said)
+	}
+	wrong := maps.Clone(sources)
+	const file, fault = "ampnetworkflow.c", "\nstatic __maybe_unused int wrong(const int __user *p) { return *p; }\n"
+	wrong[file] = append(slices.Clone(wrong[file]), fault...)
+	said, err = check("ampnetworkflow.o", wrong)
+	if err == nil || !bytes.Contains(said, []byte("dereference of noderef expression")) {
+		t.Errorf("sparse said nothing of %q: %v\n%s", fault, err, said)
 	}
 }
 

@@ -19,6 +19,7 @@ tools_of() {
 		tools_of generate
 		echo xz xz-utils
 		echo shellcheck shellcheck
+		echo sparse sparse
 		echo gpg gpg
 		echo lintian lintian
 		echo piuparts piuparts

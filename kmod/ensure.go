@@ -27,9 +27,10 @@ var ErrForeign = errors.New("another module of that name is loaded")
 // Ensure has the modules of this version loaded, for the kernel of that release, which runs: those that came prebuilt where the kernel takes them, else
 // those that are installed among its own modules, as DKMS does it, else those that were built from its headers, now or before. Those of ours that are
 // loaded already are taken out first: they may be of another version. It needs CAP_SYS_MODULE, which the daemon does not have, and nobody may read the modules meanwhile.
-// named is the key that the policy names, for modules that have to be signed. What it returns are the modules that are not there afterwards. Where the kernel
+// named is the key that the policy names, for modules that have to be signed; forbidden, which may be nil, says why a security module lets this process load
+// none out of a file, nil where it does or that is not known. What it returns are the modules that are not there afterwards. Where the kernel
 // did not take one, its error is a *Refusal; where it could not be built, a *layout.Error.
-func Ensure(ctx context.Context, r host.Root, release string, named KeyFiles) map[string]error {
+func Ensure(ctx context.Context, r host.Root, release string, named KeyFiles, forbidden func(file string) error) map[string]error {
 	refused := map[string]error{}
 	for i := range modules {
 		m := &modules[i]
@@ -38,7 +39,7 @@ func Ensure(ctx context.Context, r host.Root, release string, named KeyFiles) ma
 			err = m.remove(r)
 		}
 		if err == nil {
-			l := loader{r, host.ReadKernel(r, release), named}
+			l := loader{r, host.ReadKernel(r, release), named, forbidden}
 			err = l.ensure(ctx, m)
 		}
 		if err != nil {
@@ -90,6 +91,8 @@ type loader struct {
 	root   host.Root
 	kernel host.Kernel
 	named  KeyFiles // of the policy
+
+	forbidden func(file string) error // may be nil
 }
 
 func (l *loader) ensure(ctx context.Context, m *module) error {
@@ -179,5 +182,5 @@ func (l *loader) load(m *module, dir, signed string) error {
 		return err
 	}
 	asked := func() host.ModuleLoading { return host.ModuleLoadingOf(l.root, host.Read(l.kernel, name)) }
-	return l.loadSigned(asked, name, copied, func(name string) error { return tryLoad(l.root, l.kernel, m.name, name) })
+	return l.loadSigned(asked, name, copied, func(name string) error { return l.tryLoad(m.name, name) })
 }

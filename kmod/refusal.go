@@ -109,6 +109,9 @@ type Try struct {
 	Asked    host.ModuleLoading
 	Module   host.Reading[ModuleInfo]    // of the .ko
 	Loaded   host.Reading[*LoadedModule] // of the same name; looked for where the errno is EEXIST
+	// Forbidden is why SELinux is known to let this process load no module out of the file. Its denial is in the kernel's messages only where no audit daemon
+	// takes it, and may come there later than the errno.
+	Forbidden error
 }
 
 // said is a line of the kernel's that tells a cause; what it has in parentheses is the detail. That of a module begins with the module's name.
@@ -123,7 +126,7 @@ var sayings = []said{
 	{regexp.MustCompile(`^Lockdown: .*: (unsigned module loading) is restricted`), LockedDown},
 	{regexp.MustCompile(`^(Loading of unsigned module) is rejected`), Unsigned},
 	{regexp.MustCompile(`^(Loading of module with (?:unavailable key|unsupported crypto)) is rejected`), UnknownKey},
-	{regexp.MustCompile(`avc:  ?denied  ?\{ [^}]*module_load[^}]*\} .*(scontext=\S+)`), SELinuxRefused},
+	{regexp.MustCompile(`avc:  ?denied  ?\{ [^}]*(?:module_load|sys_module)[^}]*\} .*(scontext=\S+)`), SELinuxRefused},
 	{regexp.MustCompile(`^(Invalid ELF .*)`), BadFormat},
 	{regexp.MustCompile(`^NAME: (version magic '.*' should be '.*')`), OtherKernel},
 	{regexp.MustCompile(`^NAME: (disagrees about version of symbol \S+)`), OtherKernel},
@@ -191,6 +194,9 @@ func (r *Refusal) reconsider(t Try) {
 	signed := !t.Module.Known() || t.Module.Value.Signed
 	switch r.Cause {
 	case NotPermitted:
+		if t.Forbidden != nil {
+			r.Cause, r.Detail = SELinuxRefused, t.Forbidden.Error()
+		}
 		if d := t.Asked.Disabled; errors.Is(r.Err, unix.EPERM) && d.Known() && d.Value {
 			r.Cause, r.Detail = LoadingDisabled, d.From+" is 1"
 		}

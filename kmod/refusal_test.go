@@ -34,6 +34,11 @@ func loaded(t Try, m LoadedModule) Try {
 	return t
 }
 
+func forbidden(t Try) Try {
+	t.Forbidden = errors.New("own_t has no right to module_load")
+	return t
+}
+
 func asked(t Try, m host.ModuleLoading) Try {
 	t.Asked = m
 	return t
@@ -64,15 +69,18 @@ func TestExplain(t *testing.T) {
 		"no ELF file":         {refused(unix.ENOEXEC, "Invalid ELF header magic: != \\x7fELF"), BadFormat, "Invalid ELF header magic: != \\x7fELF", 1},
 		"cut off":             {refused(unix.ENOEXEC, "Invalid ELF section header overflow"), BadFormat, "Invalid ELF section header overflow", 1},
 		// Written by hand: what no guest of the lab does.
-		"version magic":                    {refused(unix.ENOEXEC, "ampfsm: version magic '6.1.0-58-amd64 SMP ' should be '6.1.0-57-amd64 SMP '"), OtherKernel, "version magic '6.1.0-58-amd64 SMP ' should be '6.1.0-57-amd64 SMP '", 1},
-		"signed, no log (4.4)":             {refused(unix.ENOKEY), UnknownKey, "", 0},
-		"unsigned, no log (4.4)":           {unsigned(refused(unix.ENOKEY)), Unsigned, "", 0},
-		"SELinux":                          {refused(unix.EACCES, `audit: type=1400 audit(1.2:3): avc:  denied  { module_load } for  pid=1 comm="amp" scontext=system_u:system_r:unconfined_service_t:s0 tcontext=x tclass=system permissive=0`), SELinuxRefused, "scontext=system_u:system_r:unconfined_service_t:s0", 1},
-		"no capability":                    {refused(unix.EPERM), NotPermitted, "", 0},
-		"no capability, sysctl unread":     {asked(refused(unix.EPERM), host.ModuleLoading{Disabled: host.NotKnown[bool]("", unix.EACCES)}), NotPermitted, "", 0},
-		"memory":                           {refused(unix.ENOMEM), NoMemory, "", 0},
-		"another one, of a package":        {loaded(refused(unix.EEXIST), LoadedModule{FileModule, "THEIRS", "/lib/modules/x/updates/ampfsm.ko"}), NameTaken, "srcversion THEIRS, ours is OURS, /lib/modules/x/updates/ampfsm.ko", 0},
-		"another one without a srcversion": {loaded(refused(unix.EEXIST), LoadedModule{Name: FileModule}), NameTaken, "", 0},
+		"version magic":                             {refused(unix.ENOEXEC, "ampfsm: version magic '6.1.0-58-amd64 SMP ' should be '6.1.0-57-amd64 SMP '"), OtherKernel, "version magic '6.1.0-58-amd64 SMP ' should be '6.1.0-57-amd64 SMP '", 1},
+		"signed, no log (4.4)":                      {refused(unix.ENOKEY), UnknownKey, "", 0},
+		"unsigned, no log (4.4)":                    {unsigned(refused(unix.ENOKEY)), Unsigned, "", 0},
+		"SELinux, its denial with the audit daemon": {forbidden(refused(unix.EACCES)), SELinuxRefused, "own_t has no right to module_load", 0},
+		"SELinux, the capability":                   {refused(unix.EPERM, `audit: type=1400 audit(1.2:3): avc:  denied  { sys_module } for  pid=1 comm="amp" capability=16  scontext=system_u:system_r:own_t:s0 tcontext=system_u:system_r:own_t:s0 tclass=capability permissive=0`), SELinuxRefused, "scontext=system_u:system_r:own_t:s0", 1},
+		"forbidden, and not signed before":          {forbidden(refused(unix.EKEYREJECTED, "Loading of unsigned module is rejected")), Unsigned, "Loading of unsigned module", 1},
+		"SELinux":                                   {refused(unix.EACCES, `audit: type=1400 audit(1.2:3): avc:  denied  { module_load } for  pid=1 comm="amp" scontext=system_u:system_r:unconfined_service_t:s0 tcontext=x tclass=system permissive=0`), SELinuxRefused, "scontext=system_u:system_r:unconfined_service_t:s0", 1},
+		"no capability":                             {refused(unix.EPERM), NotPermitted, "", 0},
+		"no capability, sysctl unread":              {asked(refused(unix.EPERM), host.ModuleLoading{Disabled: host.NotKnown[bool]("", unix.EACCES)}), NotPermitted, "", 0},
+		"memory":                                    {refused(unix.ENOMEM), NoMemory, "", 0},
+		"another one, of a package":                 {loaded(refused(unix.EEXIST), LoadedModule{FileModule, "THEIRS", "/lib/modules/x/updates/ampfsm.ko"}), NameTaken, "srcversion THEIRS, ours is OURS, /lib/modules/x/updates/ampfsm.ko", 0},
+		"another one without a srcversion":          {loaded(refused(unix.EEXIST), LoadedModule{Name: FileModule}), NameTaken, "", 0},
 		"it depends": {func() Try {
 			t := refused(unix.ENOENT)
 			t.Module.Value.Depends = []string{"nf_conntrack", "x"}

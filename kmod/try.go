@@ -13,7 +13,7 @@ import (
 
 // tryLoad loads a module from a file. Where the kernel does not take it the error is a *Refusal, by what the kernel said meanwhile and by what it asks
 // of modules.
-func tryLoad(r host.Root, kernel host.Kernel, module, name string) error {
+func (l *loader) tryLoad(module, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -27,7 +27,10 @@ func tryLoad(r host.Root, kernel host.Kernel, module, name string) error {
 	if err == nil {
 		return nil
 	}
-	t := Try{Err: err, Asked: host.ModuleLoadingOf(r, host.Read(kernel, name)), Loaded: FindLoaded(r, kernel.Release, module)}
+	t := Try{Err: err, Asked: host.ModuleLoadingOf(l.root, host.Read(l.kernel, name)), Loaded: FindLoaded(l.root, l.kernel.Release, module)}
+	if l.forbidden != nil {
+		t.Forbidden = l.forbidden(name)
+	}
 	if logErr == nil {
 		t.Messages, _ = log.Next() // what was read before an error counts
 	}

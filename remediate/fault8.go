@@ -67,6 +67,8 @@ func planModule(f *health.Facts, module string) []installer.Item {
 		return append(inTheWay(f, module), rather)
 	case cause == kmod.LoadingDisabled:
 		return []installer.Item{{Manual: loadingDisabled, Commands: []string{"systemctl reboot"}}, rather}
+	case cause == kmod.SELinuxRefused:
+		return []installer.Item{{Manual: policyRefuses, Commands: []string{"ausearch -m AVC,USER_AVC -ts boot -c amp-install", "systemctl restart cisco-amp.service"}}, rather}
 	case cause == kmod.BadSignature:
 		items = append(slices.Clone(toBuild), installer.Item{Manual: changed.With(path.Join(kmod.PrebuiltDir, tried.Release, module+".ko"))})
 	default:
@@ -103,6 +105,10 @@ var (
 	loadingDisabled = fault.Text{
 		EN: "The sysctl kernel.modules_disabled is 1: no module is loaded any more until the next boot. Have it set later than the connector starts, or not at all, and reboot.",
 		JA: "sysctl kernel.modules_disabled が 1 のため、次回起動までモジュールはロードできません。コネクタの起動後に設定するか設定をやめ、再起動してください。",
+	}
+	policyRefuses = fault.Text{
+		EN: "The SELinux policy does not let the domain that starts the connector load kernel modules (module_load of class system, or sys_module of class capability). Who may is for its administrator to say; the connector's own policy module does not allow it. Allow it there, and restart the connector.",
+		JA: "SELinux ポリシーが、コネクタを起動するドメインによるカーネルモジュールのロード (system クラスの module_load、または capability クラスの sys_module) を許可していません。許可するかどうかはポリシーの管理者が決めるものであり、コネクタのポリシーモジュールは許可しません。ポリシーで許可してから、コネクタを再起動してください。",
 	}
 	rather = installer.Item{Manual: fault.Text{
 		EN: "Modules are used on this host because the policy says so. Where the policy leaves the choice to the connector (source=\"auto\"), it monitors by eBPF as far as the kernel allows, which needs no module, no key and no reboot.",

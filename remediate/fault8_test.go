@@ -26,6 +26,7 @@ func TestPlanForModules(t *testing.T) {
 		"lockdown":       {kmod.LockedDown, "", "module-key key-request", []string{"Enroll MOK"}, nil},
 		"another one":    {kmod.NameTaken, "", "", []string{"Another module is loaded as ampfsm", "source=\"auto\""}, nil},
 		"modules off":    {kmod.LoadingDisabled, "", "", []string{"kernel.modules_disabled"}, nil},
+		"SELinux":        {kmod.SELinuxRefused, "", "", []string{"does not let the domain that starts the connector load kernel modules", "source=\"auto\""}, nil},
 		"tampered":       {kmod.BadSignature, "", "service", []string{"/opt/cisco/amp/share/kmod/6.1.0-57-amd64/ampfsm.ko was changed after it was signed", "source=\"auto\""}, nil},
 		"both":           {kmod.BadSignature, layout.NoHeaders, "headers packages packages service", []string{"was changed after it was signed"}, nil},
 		"another kernel": {kmod.OtherKernel, "", "service", []string{"source=\"auto\""}, nil},

@@ -41,10 +41,10 @@ func parseDecision(s string) (decision, error) {
 	return d, nil
 }
 
-// decide asks what a domain may do to itself with a class.
-func (k kernel) decide(context string, class uint16) (decision, error) {
+// decide asks what a domain may do with a class to what has the context of target.
+func (k kernel) decide(context, target string, class uint16) (decision, error) {
 	file := filepath.Join(k.selinuxfs, "access")
-	request := fmt.Sprintf("%s %s %d", context, context, class)
+	request := fmt.Sprintf("%s %s %d", context, target, class)
 	answer, err := k.transact(file, request)
 	if err != nil {
 		return decision{}, fmt.Errorf("ask %s for %q: %w", file, request, err)
@@ -58,18 +58,25 @@ func (k kernel) decide(context string, class uint16) (decision, error) {
 
 // access asks the kernel whether the domain of a context may do to itself what a need says.
 func (k kernel) access(context string, n Need) host.Reading[Access] {
+	return k.accessTo(context, context, n)
+}
+
+// accessTo asks the same of what has another context.
+func (k kernel) accessTo(context, target string, n Need) host.Reading[Access] {
 	from := filepath.Join(k.selinuxfs, "access")
-	a, err := k.ask(context, n)
+	a, err := k.ask(context, target, n)
 	if err != nil {
 		return host.NotKnown[Access](from, err)
 	}
 	return host.Read(a, from)
 }
 
-func (k kernel) ask(context string, n Need) (Access, error) {
+func (k kernel) ask(context, target string, n Need) (Access, error) {
 	a := Access{Need: n}
-	if _, err := typeOf(context); err != nil {
-		return a, err
+	for _, c := range []string{context, target} {
+		if _, err := typeOf(c); err != nil {
+			return a, err
+		}
 	}
 	if !validNeed(n) {
 		return a, fmt.Errorf("class %q with permissions %q: not names", n.Class, n.Permissions)
@@ -83,7 +90,7 @@ func (k kernel) ask(context string, n Need) (Access, error) {
 		return a, err
 	}
 	a.ClassKnown = true
-	d, err := k.decide(context, class)
+	d, err := k.decide(context, target, class)
 	if err != nil {
 		return a, err
 	}
@@ -108,7 +115,7 @@ func (k kernel) askPermissive(context string, a Access) (Access, error) {
 	if err != nil {
 		return a, err
 	}
-	d, err := k.decide(context, class)
+	d, err := k.decide(context, context, class)
 	a.PermissiveDomain = d.flags&permissiveDomain != 0
 	return a, err
 }

@@ -65,7 +65,7 @@ func watchModules(t *testing.T) (w *actions.Watch, program string) {
 	if err := os.CopyFS(prebuilt, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	if refused := kmod.Ensure(t.Context(), r, release.Value, kmod.KeyFiles{}); len(refused) > 0 {
+	if refused := kmod.Ensure(t.Context(), r, release.Value, kmod.KeyFiles{}, nil); len(refused) > 0 {
 		t.Fatalf("not loaded: %v", refused)
 	}
 	s, err := openSource(t.Context(), monitor.Modules, monitor.Settings{Kinds: modulesTell}, bpf.Types{})

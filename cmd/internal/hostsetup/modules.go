@@ -14,6 +14,7 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/kmod"
+	"github.com/ampconnector/amp/selinux"
 )
 
 var notLoaded = fault.Text{EN: "not loaded: %s", JA: "ロードできませんでした: %s"}
@@ -43,7 +44,7 @@ func modulesCommand(makeHost func(*cobra.Command) *installer.Host, language *fau
 			if kernel.Err != nil {
 				return notDone(kernel.Err)
 			}
-			refused := kmod.Ensure(c.Context(), h.Root, kernel.Value, kmod.KeyFiles(p.ModuleKey))
+			refused := kmod.Ensure(c.Context(), h.Root, kernel.Value, kmod.KeyFiles(p.ModuleKey), selinux.ModuleRefusal)
 			for _, name := range slices.Sorted(maps.Keys(refused)) {
 				fmt.Fprintln(c.OutOrStdout(), notLoaded.With(name+": "+kmod.Reason(refused[name])).In(*language))
 			}

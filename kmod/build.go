@@ -2,7 +2,10 @@ package kmod
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -36,11 +39,30 @@ func builtDir(r host.Root, kernel host.Kernel) (string, error) {
 // Compile builds the modules in a header tree, and gives their files by name and what the build said. scratch is as layout.Build wants it, and so is
 // the error.
 func Compile(ctx context.Context, r host.Root, tree, scratch string) (products map[string][]byte, said []byte, err error) {
-	job := layout.Job{Sources: sources, Target: "modules", Patience: buildPatience}
+	return layout.Build(ctx, r, tree, scratch, job())
+}
+
+// CompileInside is Compile for a root that is a whole system, not the running one: its own make and compiler do the work, inside it. scratch is in it too.
+func CompileInside(ctx context.Context, r host.Root, tree, scratch string) (products map[string][]byte, said []byte, err error) {
+	j := job()
+	j.Inside = true
+	return layout.Build(ctx, r, tree, scratch, j)
+}
+
+// job is to build both modules.
+func job() layout.Job {
+	j := layout.Job{Sources: sources, Target: "modules", Patience: buildPatience}
 	for _, m := range modules {
-		job.Products = append(job.Products, m.file())
+		j.Products = append(j.Products, m.file())
 	}
-	return layout.Build(ctx, r, tree, scratch, job)
+	return j
+}
+
+// Made names what Compile makes in a tree, in 16 digits: another version of this room that makes the same of it has the same name.
+func Made() string {
+	h := sha256.New()
+	fmt.Fprintln(h, recipe, sourcesID(sources))
+	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
 // build builds the modules in the kernel's header tree and keeps them in dir, and those of other headers, or another version, no more. What the build

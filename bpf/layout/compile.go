@@ -40,6 +40,9 @@ type Job struct {
 	// Arguments are given to make beside its tree, folder, compiler and target.
 	Arguments []string
 	Patience  time.Duration
+	// Inside has make and compiler run in the root, which is then a whole system and has the scratch directory in it. Else the programs of the running
+	// system do the work, at the paths that were found in the root.
+	Inside bool
 }
 
 // structures is the job of this package.
@@ -97,9 +100,12 @@ func (t *toolchain) build(ctx context.Context, r host.Root, scratch string, j Jo
 		products, log, err = t.buildIn(ctx, r, dir, j)
 		return err
 	}
-	if os.Geteuid() == 0 {
+	switch {
+	case os.Geteuid() == 0:
 		err = inPrivate(scratch, work)
-	} else {
+	case j.Inside:
+		err = &Error{Why: BuildFailed, From: r.Dir(), Detail: "to build in another root", Err: unix.EPERM}
+	default:
 		err = inTemporary(work)
 	}
 	return products, log, err
@@ -144,11 +150,19 @@ func (t *toolchain) buildIn(ctx context.Context, r host.Root, dir string, j Job)
 	if err != nil {
 		return nil, nil, &Error{Why: TreeIncomplete, From: t.tree, Err: err}
 	}
-	args := append([]string{"-C", tree, "M=" + dir, "CC=" + t.compiler}, j.Arguments...)
+	attributes, at := &syscall.SysProcAttr{Setpgid: true}, dir // at is dir as make sees it
+	if j.Inside {
+		below, err := filepath.Rel(r.Dir(), dir)
+		if err != nil || !filepath.IsLocal(below) {
+			return nil, nil, &Error{Why: BuildFailed, From: dir, Detail: "expected a directory below " + r.Dir(), Err: err}
+		}
+		attributes.Chroot, at, tree = r.Dir(), "/"+below, t.tree
+	}
+	args := append([]string{"-C", tree, "M=" + at, "CC=" + t.compiler}, j.Arguments...)
 	cmd := exec.CommandContext(ctx, t.make, append(args, j.Target)...)
-	cmd.Dir = dir
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir, "TMPDIR=" + dir}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Dir = at
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + at, "TMPDIR=" + at}
+	cmd.SysProcAttr = attributes
 	if os.Geteuid() == 0 {
 		id, err := stranger()
 		if err != nil {

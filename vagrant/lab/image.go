@@ -184,7 +184,7 @@ func (b *builder) build(ctx context.Context, g Guest, dir string) error {
 }
 
 // bootstrap unpacks the guest's packages into root from the machine's own package sources. The image's own folder gets the headers of its kernel,
-// for a guest that wants modules.
+// for a guest that wants modules, alone or in a system with what compiles against them.
 func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) error {
 	all, err := MachineSources("/etc/apt")
 	if err != nil {
@@ -210,21 +210,24 @@ func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) erro
 	if err != nil {
 		return err
 	}
-	args := []string{"--variant=minbase", "--include=" + strings.Join(g.allPackages(), ",")}
+	var common []string
 	for _, o := range options {
-		args = append(args, "--aptopt="+o)
+		common = append(common, "--aptopt="+o)
 	}
+	args := append([]string{"--variant=minbase", "--include=" + strings.Join(g.allPackages(), ",")}, common...)
 	if len(g.CanHave) > 0 {
 		args = append(args, "--customize-hook="+repositoryHook(g.CanHave))
 	}
-	if g.Modules {
+	if g.Modules && !g.OwnCompiler {
 		if err := os.Mkdir(filepath.Join(dir, headersFolder), 0o755); err != nil {
 			return err
 		}
 		args = append(args, "--customize-hook="+headersHook(filepath.Join(dir, headersFolder)))
 	}
-	_, err = b.run(ctx, "mmdebstrap", append(args, g.Suite, root, list)...)
-	return err
+	if _, err := b.run(ctx, "mmdebstrap", append(args, g.Suite, root, list)...); err != nil || !g.OwnCompiler {
+		return err
+	}
+	return b.compilerSystem(ctx, root, filepath.Join(dir, compilerFolder), append(common, g.Suite), list)
 }
 
 // repositoryDir is where a guest has the packages that it can have, as a repository without signatures.

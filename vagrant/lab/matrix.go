@@ -43,6 +43,8 @@ type Guest struct {
 	SecureBoot bool `yaml:"secure_boot" json:",omitempty"`
 	FromDisk   bool `yaml:"from_disk" json:",omitempty"`
 	Modules    bool `yaml:"modules" json:",omitempty"`
+
+	OwnCompiler bool `yaml:"own_compiler" json:",omitempty"`
 }
 
 // SELinux says how a guest is confined.
@@ -178,6 +180,7 @@ func (g Guest) problems() []string {
 	need(!g.Counted || g.CPUs == 1, "cpus is %d: a guest whose instructions are counted has 1", g.CPUs)
 	need(!g.HasFirmware() || !g.Counted, "secure_boot, from_disk: a guest whose instructions are counted boots without firmware")
 	need(!g.SecureBoot || !g.FromDisk, "from_disk: a guest under Secure Boot boots the kernel of its image")
+	need(!g.OwnCompiler || g.Modules, "own_compiler: there is nothing to compile without modules")
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)
 }

@@ -58,6 +58,7 @@ func TestParseMatrix(t *testing.T) {
 		{"cpus: 1", "cpus: 2\n    counted: true", "cpus is 2: a guest whose instructions are counted has 1"},
 		{"cpus: 1", "cpus: 1\n    counted: true\n    secure_boot: true", "secure_boot, from_disk: "},
 		{"cpus: 1", "cpus: 1\n    from_disk: true\n    secure_boot: true", "from_disk: a guest under Secure Boot"},
+		{"cpus: 1", "cpus: 1\n    own_compiler: true", "own_compiler: "},
 		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
 		{"guests:", "guests: []\nothers:", "others"},
@@ -103,6 +104,7 @@ func TestKey(t *testing.T) {
 		"firmware":   func(g *Guest) { g.SecureBoot = true },
 		"boot disk":  func(g *Guest) { g.FromDisk = true },
 		"modules":    func(g *Guest) { g.Modules = true },
+		"compiler":   func(g *Guest) { g.Modules, g.OwnCompiler = true, true },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {
 		if key(change) == same {

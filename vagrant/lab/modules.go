@@ -2,10 +2,13 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ampconnector/amp/bpf/layout/debiankernel"
@@ -25,39 +28,106 @@ func headersHook(to string) string {
 		"TO", to)
 }
 
-// Modules builds the connector's kernel modules for the image's kernel with the machine's own compiler, which takes seconds and not the minutes of an
-// emulated one, and keeps them in the folder to. What it gives are files of a payload, kmod/NAME.ko. The guest's row has to say modules.
-func (img Image) Modules(ctx context.Context, to string, log io.Writer) (map[string]string, error) {
+// compilerFolder is where an image has a system of its suite that compiles against its kernel's headers, for a guest with own_compiler.
+const compilerFolder = "compiler"
+
+// compilerPackages are what a build of modules runs beside the compiler. The packages are unpacked and not configured, so that what they need of one
+// another is named.
+var compilerPackages = []string{"base-files", "bash", "coreutils", "dash", "diffutils", "findutils", "grep", "make", "mawk", "sed"}
+
+// buildFolder is where in that system something is built: a file system in memory lies over it then.
+const buildFolder = "build"
+
+// compilerSystem makes a system at to with the headers of exactly the kernel that root has, and the compiler that they depend on. from are mmdebstrap's
+// arguments for where it comes from.
+func (b *builder) compilerSystem(ctx context.Context, root, to string, from []string, list string) error {
+	found, err := filepath.Glob(filepath.Join(root, "lib/modules/*"))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("%s/lib/modules has %d kernels, expected one (%v)", root, len(found), err)
+	}
+	packages := append(slices.Clone(compilerPackages), "linux-headers-"+filepath.Base(found[0]))
+	if _, err := b.run(ctx, "mmdebstrap", slices.Concat([]string{"--variant=extract", "--include=" + strings.Join(packages, ",")}, from, []string{to, list})...); err != nil {
+		return err
+	}
+	return errors.Join(os.Symlink("mawk", filepath.Join(to, "usr/bin/awk")), os.Mkdir(filepath.Join(to, buildFolder), 0o755))
+}
+
+// Modules builds the connector's kernel modules for the image's kernel on the machine, which takes seconds and not the minutes of an emulated compiler,
+// and keeps them beside the image. What it gives are files of a payload, kmod/NAME.ko. The guest's row has to say modules.
+func (img Image) Modules(ctx context.Context, log io.Writer) (map[string]string, error) {
+	kept := filepath.Join(img.Dir, "modules-"+kmod.Made())
+	if _, err := os.Stat(kept); err != nil {
+		if err := img.keepModules(ctx, kept, log); err != nil {
+			return nil, fmt.Errorf("modules for %s: %w", img.Guest.Name, err)
+		}
+	} else {
+		fmt.Fprintf(log, "the modules of these sources were built before: %s\n", kept)
+	}
+	found, err := filepath.Glob(filepath.Join(kept, "*.ko"))
+	if err != nil || len(found) == 0 {
+		return nil, fmt.Errorf("%s has no modules: delete it, so that it is made anew (%v)", kept, err)
+	}
+	files := map[string]string{}
+	for _, name := range found {
+		files["kmod/"+filepath.Base(name)] = name
+	}
+	return files, nil
+}
+
+// keepModules builds the modules into a folder, which is there whole or not at all. Who builds the same at the same time and comes second is content
+// with what is there.
+func (img Image) keepModules(ctx context.Context, kept string, log io.Writer) error {
+	products, said, err := img.compile(ctx)
+	fmt.Fprintf(log, "+ make modules\n%s", said)
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp(img.Dir, ".modules-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	for name, b := range products {
+		if err := writeFile(filepath.Join(scratch, name), string(b), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(scratch, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(scratch, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// compile builds the modules with the compiler that the guest's row asks for, and gives them by their files' names, and what make said.
+func (img Image) compile(ctx context.Context) (products map[string][]byte, said []byte, err error) {
+	if img.Guest.OwnCompiler {
+		system := filepath.Join(img.Dir, compilerFolder)
+		links, err := filepath.Glob(filepath.Join(system, "lib/modules/*/build"))
+		if err != nil || len(links) != 1 {
+			return nil, nil, fmt.Errorf("%s/lib/modules has the headers of %d kernels, expected one (%v)", system, len(links), err)
+		}
+		return kmod.CompileInside(ctx, host.At(system), strings.TrimPrefix(links[0], system), filepath.Join(system, buildFolder))
+	}
 	scratch, err := os.MkdirTemp("", "amp-lab-modules-")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer os.RemoveAll(scratch)
 	if err := os.Chmod(scratch, 0o755); err != nil { // the compiler is a stranger there
-		return nil, err
+		return nil, nil, err
 	}
 	root, work := filepath.Join(scratch, "root"), filepath.Join(scratch, "build")
 	if err := os.Mkdir(work, 0o755); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tree, err := img.headers(ctx, root)
 	if err != nil {
-		return nil, fmt.Errorf("headers of %s: %w", img.Guest.Name, err)
+		return nil, nil, fmt.Errorf("headers: %w", err)
 	}
-	products, said, err := kmod.Compile(ctx, host.At(root), tree, work)
-	fmt.Fprintf(log, "+ make modules\n%s", said)
-	if err != nil {
-		return nil, fmt.Errorf("modules for %s: %w", img.Guest.Name, err)
-	}
-	files := map[string]string{}
-	for name, b := range products {
-		file := filepath.Join(to, name)
-		if err := writeFile(file, string(b), 0o644); err != nil {
-			return nil, err
-		}
-		files["kmod/"+name] = file
-	}
-	return files, nil
+	return kmod.Compile(ctx, host.At(root), tree, work)
 }
 
 // headers unpacks the headers as a root that has the machine's make and compiler, and gives the kernel's build link there.

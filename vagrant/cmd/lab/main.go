@@ -184,7 +184,7 @@ func (f *flags) packages() (map[string]string, error) {
 	return files, nil
 }
 
-// addModules builds the modules that a guest's row asks for, and adds them to files; dir keeps them.
+// addModules builds the modules that a guest's row asks for, and adds them to files; dir keeps what the build said.
 func addModules(ctx context.Context, files map[string]string, dir string, img lab.Image) error {
 	if !img.Guest.Modules {
 		return nil
@@ -197,7 +197,7 @@ func addModules(ctx context.Context, files map[string]string, dir string, img la
 		return err
 	}
 	defer log.Close()
-	modules, err := img.Modules(ctx, filepath.Join(dir, "modules"), log)
+	modules, err := img.Modules(ctx, log)
 	if err != nil {
 		return fmt.Errorf("%w (all of it: %s)", err, log.Name())
 	}

@@ -44,7 +44,8 @@ type Guest struct {
 	FromDisk   bool `yaml:"from_disk" json:",omitempty"`
 	Modules    bool `yaml:"modules" json:",omitempty"`
 
-	OwnCompiler bool `yaml:"own_compiler" json:",omitempty"`
+	OwnCompiler bool   `yaml:"own_compiler" json:",omitempty"`
+	ModulesOf   string `yaml:"modules_of" json:"-"`
 }
 
 // SELinux says how a guest is confined.
@@ -121,7 +122,7 @@ func ParseMatrix(name string, b []byte) (Matrix, error) {
 	var problems []error
 	seen := map[string]bool{}
 	for i, g := range m.Guests {
-		for _, p := range g.problems() {
+		for _, p := range append(g.problems(), m.modulesProblems(g)...) {
 			problems = append(problems, fmt.Errorf("%s: guest %d (%q): %s", name, i+1, g.Name, p))
 		}
 		if seen[g.Name] {
@@ -130,6 +131,24 @@ func ParseMatrix(name string, b []byte) (Matrix, error) {
 		seen[g.Name] = true
 	}
 	return m, errors.Join(problems...)
+}
+
+// modulesProblems lists what is wrong with modules that are to come from another row.
+func (m Matrix) modulesProblems(g Guest) []string {
+	if g.ModulesOf == "" {
+		return nil
+	}
+	switch of, err := m.Guest(g.ModulesOf); {
+	case err != nil:
+		return []string{"modules_of: " + err.Error()}
+	case g.Modules:
+		return []string{"modules_of: it has modules of its own"}
+	case !of.Modules:
+		return []string{fmt.Sprintf("modules_of: %s has no modules", of.Name)}
+	case of.Suite != g.Suite || of.Kernel != g.Kernel:
+		return []string{fmt.Sprintf("modules_of: %s is of %s and boots %s, expected %s and %s", of.Name, of.Suite, of.Kernel, g.Suite, g.Kernel)}
+	}
+	return nil
 }
 
 var (

@@ -38,6 +38,9 @@ const goodRow = `guests:
     timeout: 5m
 `
 
+// withModules is another row, which has modules.
+var withModules = strings.NewReplacer("name: one", "name: two", "cpus: 1", "cpus: 1\n    modules: true").Replace(goodRow)
+
 func TestParseMatrix(t *testing.T) {
 	if _, err := ParseMatrix("x", []byte(goodRow)); err != nil {
 		t.Fatal(err)
@@ -58,6 +61,11 @@ func TestParseMatrix(t *testing.T) {
 		{"cpus: 1", "cpus: 2\n    counted: true", "cpus is 2: a guest whose instructions are counted has 1"},
 		{"cpus: 1", "cpus: 1\n    counted: true\n    secure_boot: true", "secure_boot, from_disk: "},
 		{"cpus: 1", "cpus: 1\n    from_disk: true\n    secure_boot: true", "from_disk: a guest under Secure Boot"},
+		{"cpus: 1", "cpus: 1\n    modules_of: two", `modules_of: no guest "two"`},
+		{"cpus: 1", "cpus: 1\n    modules_of: one", "modules_of: one has no modules"},
+		{"cpus: 1", "cpus: 1\n    modules: true\n    modules_of: one", "modules_of: it has modules of its own"},
+		{goodRow, withModules + strings.Replace(strings.TrimPrefix(goodRow, "guests:\n"), "kernel: linux-image-amd64", "kernel: linux-image-cloud-amd64\n    modules_of: two", 1),
+			"modules_of: two is of bookworm and boots linux-image-amd64, expected bookworm and linux-image-cloud-amd64"},
 		{"cpus: 1", "cpus: 1\n    own_compiler: true", "own_compiler: "},
 		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +73,48 @@ func (img Image) Modules(ctx context.Context, log io.Writer) (map[string]string,
 		files["kmod/"+filepath.Base(name)] = name
 	}
 	return files, nil
+}
+
+// ModulesOf is Modules of another image, for this one's kernel, which has to be the same.
+func (img Image) ModulesOf(ctx context.Context, of Image, log io.Writer) (map[string]string, error) {
+	own, err := kernelRelease(img.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := kernelRelease(of.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	if own != theirs {
+		return nil, fmt.Errorf("modules for %s are those of %s, and their kernels are %s and %s: delete the older image, so that it is made anew: %s, %s",
+			img.Guest.Name, of.Guest.Name, own, theirs, img.Dir, of.Dir)
+	}
+	return of.Modules(ctx, log)
+}
+
+// kernelRelease reads the release in the set-up header of a bzImage (Documentation/arch/x86/boot.rst): of its text the first word.
+func kernelRelease(bzImage string) (string, error) {
+	const (
+		magicAt, magic = 0x202, "HdrS"
+		pointerAt      = 0x20e // little-endian, of the text, which begins 0x200 behind it
+		most           = 64
+	)
+	b, err := os.ReadFile(bzImage)
+	if err != nil {
+		return "", err
+	}
+	if len(b) < pointerAt+2 || string(b[magicAt:magicAt+len(magic)]) != magic {
+		return "", fmt.Errorf("%s: expected %q at %#x, as a bzImage has it", bzImage, magic, magicAt)
+	}
+	from := int(binary.LittleEndian.Uint16(b[pointerAt:])) + 0x200
+	if from >= len(b) {
+		return "", fmt.Errorf("%s: the kernel's version is at %#x, expected it in the %d bytes", bzImage, from, len(b))
+	}
+	release, _, ok := strings.Cut(string(b[from:min(len(b), from+most)]), " ")
+	if !ok {
+		return "", fmt.Errorf("%s: read %q at %#x, expected a release and a blank", bzImage, release, from)
+	}
+	return release, nil
 }
 
 // keepModules builds the modules into a folder, which is there whole or not at all. Who builds the same at the same time and comes second is content

@@ -190,20 +190,29 @@ func unbuilt(e *layout.Error) func(*health.Facts) {
 
 // unsigned is a host with Secure Boot, whose kernel refused modules that no key signed which it trusts.
 func unsigned(f *health.Facts) {
-	o := kmod.Outcome{Release: release, Refused: map[string]string{}, Causes: map[string]kmod.Cause{}}
-	for _, module := range []string{kmod.FileModule, kmod.NetworkModule} {
-		refusal := kmod.Explain(kmod.Try{
-			Err:      &kmod.LoadError{Module: module, File: kmod.BuiltDir + "/" + release + "/" + module + ".ko", Err: unix.EKEYREJECTED},
-			Messages: []kmod.KernelMessage{{Text: "Loading of unsigned module is rejected"}},
-		})
-		o.Refused[module], o.Causes[module] = kmod.Reason(refusal), refusal.Cause
-	}
-	f.Modules = loaded(false)
-	f.Modules.Tried = host.Read(o, kmod.OutcomePath)
+	refused(f, kmod.Try{Err: unix.EKEYREJECTED, Messages: []kmod.KernelMessage{{Text: "Loading of unsigned module is rejected"}}})
 	none := host.Read[[][]byte](nil, "/sys/firmware/efi/efivars")
 	f.Host.ModuleLoading.SecureBoot = host.SecureBoot{UEFI: host.Read(true, "/sys/firmware/efi"), On: host.Read(true, none.From), Enrolled: none, Requested: none}
 	f.Host.ModuleLoading.Enforced.Value = true
 	f.Host.ModuleLoading.Lockdown.Value = host.LockdownIntegrity
+}
+
+// forbidden is a host whose SELinux policy lets the domain that starts the connector load no modules, and whose audit daemon has the denial.
+func forbidden(f *health.Facts) {
+	refused(f, kmod.Try{Err: unix.EACCES, Forbidden: errNoModule})
+}
+
+// refused has the kernel refuse both modules in the same way.
+func refused(f *health.Facts, t kmod.Try) {
+	o := kmod.Outcome{Release: release, Refused: map[string]string{}, Causes: map[string]kmod.Cause{}}
+	errno := t.Err
+	for _, module := range []string{kmod.FileModule, kmod.NetworkModule} {
+		t.Err = &kmod.LoadError{Module: module, File: kmod.BuiltDir + "/" + release + "/" + module + ".ko", Err: errno}
+		refusal := kmod.Explain(t)
+		o.Refused[module], o.Causes[module] = kmod.Reason(refusal), refusal.Cause
+	}
+	f.Modules = loaded(false)
+	f.Modules.Tried = host.Read(o, kmod.OutcomePath)
 }
 
 // nothingLeft is a kernel that was built without any part of the degraded source.
@@ -217,5 +226,6 @@ var (
 		"3: (bf) r1 = r10                      ; R1_w=fp0 R10=fp0", "4: (07) r1 += -8                      ; R1_w=fp-8", "5: (b7) r2 = 8                        ; R2_w=8",
 		"6: (85) call bpf_probe_read#4", "unknown func bpf_probe_read#4", "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0",
 	}, "\n\t"))
-	errNoRight = fmt.Errorf("%w%s", syscall.EPERM, strings.TrimPrefix(noRight, syscall.EPERM.Error()))
+	errNoModule = fmt.Errorf("%w: system_u:system_r:initrc_t:s0 has no right to module_load of class system to a file that is unconfined_u:object_r:usr_t:s0", selinux.ErrRefused)
+	errNoRight  = fmt.Errorf("%w%s", syscall.EPERM, strings.TrimPrefix(noRight, syscall.EPERM.Error()))
 )

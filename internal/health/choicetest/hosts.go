@@ -177,6 +177,12 @@ var Hosts = []Host{
 		Findings: slices.Concat(critical(8, 9), cannot(19)),
 	},
 	{
+		Name: "The policy wants kernel modules, and SELinux refuses them", Guest: "positive/12-modules-enforcing",
+		change: changes{policyOf(wantModules), forbidden, enforcing(selinux.ModulePresent)},
+		Source: monitor.Degraded, Reason: wantsModules + "; the SELinux policy does not let this service load modules: " + errNoModule.Error() + ": permission denied",
+		Findings: critical(8, 9),
+	},
+	{
 		Name: "The policy wants kernel modules, Secure Boot refuses them, and SELinux refuses bpf(2)", Recorded: "not seen: put together from two hosts of this table",
 		change: changes{policyOf(wantModules), unsigned, enforcing(selinux.ModuleAbsent)},
 		Source: monitor.Degraded, Reason: wantsModules + "; " + rejected,

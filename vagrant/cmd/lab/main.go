@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/signal"
@@ -185,8 +186,8 @@ func (f *flags) packages() (map[string]string, error) {
 }
 
 // addModules builds the modules that a guest's row asks for, and adds them to files; dir keeps what the build said.
-func addModules(ctx context.Context, files map[string]string, dir string, img lab.Image) error {
-	if !img.Guest.Modules {
+func (f *flags) addModules(ctx context.Context, files map[string]string, dir string, img lab.Image) error {
+	if !img.Guest.Modules && img.Guest.ModulesOf == "" {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -197,12 +198,32 @@ func addModules(ctx context.Context, files map[string]string, dir string, img la
 		return err
 	}
 	defer log.Close()
-	modules, err := img.Modules(ctx, log)
+	modules, err := f.modules(ctx, img, log)
 	if err != nil {
 		return fmt.Errorf("%w (all of it: %s)", err, log.Name())
 	}
 	maps.Copy(files, modules)
 	return nil
+}
+
+// modules are those of an image, or of another one, which is built for them if it is not there.
+func (f *flags) modules(ctx context.Context, img lab.Image, log io.Writer) (map[string]string, error) {
+	if img.Guest.Modules {
+		return img.Modules(ctx, log)
+	}
+	guests, err := f.chosen([]string{img.Guest.ModulesOf})
+	if err != nil {
+		return nil, err
+	}
+	cache, err := lab.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	of, err := lab.BuildImage(ctx, guests[0], cache, log)
+	if err != nil {
+		return nil, err
+	}
+	return img.ModulesOf(ctx, of, log)
 }
 
 // prepare gets a guest's image and a payload with the packages.
@@ -246,7 +267,7 @@ func execScript(ctx context.Context, f *flags, counted bool, parameters []string
 	if err != nil {
 		return err
 	}
-	if err := addModules(ctx, p.Files, dir, img); err != nil {
+	if err := f.addModules(ctx, p.Files, dir, img); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "booting %s; console: %s/serial.log\n", guest, dir)
@@ -269,7 +290,7 @@ func shell(ctx context.Context, f *flags, guest string) error {
 	if err != nil {
 		return err
 	}
-	if err := addModules(ctx, p.Files, dir, img); err != nil {
+	if err := f.addModules(ctx, p.Files, dir, img); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "booting %s (half a minute); console: %s/serial.log; log out to end the guest\r\n", guest, dir)

@@ -54,7 +54,7 @@ func test(ctx context.Context, f *flags) error {
 			return err
 		}
 		p := lab.Payload{Files: maps.Clone(files)}
-		if err := addModules(ctx, p.Files, filepath.Join(f.out, g.Name), img); err != nil {
+		if err := f.addModules(ctx, p.Files, filepath.Join(f.out, g.Name), img); err != nil {
 			return err
 		}
 		return f.testIn(ctx, img, p)

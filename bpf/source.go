@@ -46,6 +46,7 @@ type source struct {
 	applied *applied
 	active  activityReader
 	closed  bool
+	free    *time.Timer    // gives memory back; nil before the first settings
 	final   monitor.Counts // once closed, without the tally
 
 	ring sync.Mutex // against Close, which takes the ring away
@@ -161,9 +162,7 @@ func (s *source) Set(settings monitor.Settings) error {
 }
 
 func (s *source) set(settings monitor.Settings) error {
-	// Relocation reads the kernel's types, 5 MB mapped and as much again in memory; they are not needed until the next time. Whoever waits for
-	// the source does not wait for the collector too, which takes a tenth as long as the programs.
-	defer func() { go debug.FreeOSMemory() }()
+	defer s.freeLater()
 	a, err := apply(settings)
 	if err != nil {
 		return err
@@ -173,6 +172,19 @@ func (s *source) set(settings monitor.Settings) error {
 	}
 	s.applied = a
 	return s.kernel.write(a)
+}
+
+// freeAfter outlasts the proof of a source that was just opened. The collector takes a tenth as long as the programs, and whoever waits for the source
+// does not wait for that too.
+const freeAfter = 3 * time.Second
+
+// freeLater gives memory back: relocation reads the kernel's types, 5 MB mapped and as much again in memory, which are not needed until the next time.
+func (s *source) freeLater() {
+	if s.free == nil {
+		s.free = time.AfterFunc(freeAfter, debug.FreeOSMemory)
+	} else {
+		s.free.Reset(freeAfter)
+	}
 }
 
 // Name implements monitor.Source.

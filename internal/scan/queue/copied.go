@@ -12,8 +12,9 @@ import (
 	"github.com/ampconnector/amp/internal/scan/verdicts"
 )
 
-// mostCopied is the size, in bytes, up to which a file is scanned as a copy in memory. A kernel's whole SELinux policy has three million.
-const mostCopied = 4 << 20
+// mostCopied is the size, in bytes, up to which a file is scanned as a copy in memory. Each rebuild of an SELinux policy writes the policy, of three
+// million, and its compiled file contexts, of seven: to scan them was most of what the scan service had to do after it.
+const mostCopied = 16 << 20
 
 // copied is a copy of a file in memory, memfd_create(2), that nobody but this process can write to. What is hashed are then the very bytes that are
 // scanned: of a file itself, which somebody may have mapped, no look before and after can say that. It is used for one file after another.

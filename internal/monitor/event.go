@@ -34,6 +34,9 @@ type Process struct {
 	Ancestors []Ancestor
 
 	version uint64 // of a Processes: another one after each change; 0 where nobody keeps count
+	// ancestry is the version of the parent where PPID, Parent and Ancestors all are what it was then: the same for all that it began in that
+	// state. 0 where nobody keeps count.
+	ancestry uint64
 }
 
 // Ancestor is a process above another one.
@@ -127,7 +130,7 @@ func (p Process) Equal(o Process) bool {
 // Clone returns a copy that stays good.
 func (p *Process) Clone() Process {
 	c := *p
-	c.version = 0 // whoever has a copy may change it
+	c.version, c.ancestry = 0, 0 // whoever has a copy may change it
 	for _, s := range []*string{&c.Comm, &c.Parent, &c.Exe.Path, &c.Directory, &c.Container, &c.Label} {
 		*s = strings.Clone(*s)
 	}

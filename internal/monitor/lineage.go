@@ -21,14 +21,19 @@ type lineages struct {
 
 // lineage is the JSON of a parent and its ancestors.
 type lineage struct {
-	key    []byte // all that it is made of
-	parent []byte // an object
-	paths  []byte // an array, the eldest first
-	ids    []byte // likewise
+	ancestry uint64 // of the last process that had it
+	key      []byte // all that it is made of
+	parent   []byte // an object
+	paths    []byte // an array, the eldest first
+	ids      []byte // likewise
 }
 
 // of finds that of a process. It is good until the next call.
 func (c *lineages) of(p *Process) *lineage {
+	l := &c.slots[p.PPID%lineageSlots]
+	if p.ancestry != 0 && l.ancestry == p.ancestry {
+		return l
+	}
 	n := binary.NativeEndian
 	k := n.AppendUint32(c.key[:0], p.PPID)
 	k = n.AppendUint32(k, uint32(len(p.Parent)))
@@ -41,14 +46,14 @@ func (c *lineages) of(p *Process) *lineage {
 		k = append(k, a.Exe...)
 	}
 	c.key = k
-	l := &c.slots[p.PPID%lineageSlots]
 	if len(l.key) > 0 && bytes.Equal(l.key, k) {
+		l.ancestry = p.ancestry
 		return l
 	}
 	c.longest.make(p)
 	if made := &c.longest; len(k)+len(made.parent)+len(made.paths)+len(made.ids) <= largestLineage {
 		*l, c.longest = c.longest, *l
-		l.key = append(l.key[:0], k...)
+		l.key, l.ancestry = append(l.key[:0], k...), p.ancestry
 		return l
 	}
 	return &c.longest

@@ -376,7 +376,7 @@ const (
 func clip(e *Event) Event {
 	c := *e
 	p := *e.Process
-	p.version, p.Args, p.Ancestors = 0, nil, p.Ancestors[:min(1, len(p.Ancestors))]
+	p.version, p.ancestry, p.Args, p.Ancestors = 0, 0, nil, p.Ancestors[:min(1, len(p.Ancestors))]
 	for _, f := range []*File{&p.Exe, &c.File, &c.Target} {
 		if len(f.Path) > clippedPath {
 			f.Path, f.Truncated = f.Path[:clippedPath], true

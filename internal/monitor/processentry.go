@@ -197,6 +197,9 @@ func (e *entry) descend(parent *entry) {
 	if e.process.Parent == "" {
 		e.process.Parent = p.Comm
 	}
+	if e.process.Parent == p.Comm {
+		e.process.ancestry = p.version
+	}
 }
 
 // settle brings the strings of an entry, wherever they lie, into its own memory, and says that it changed.

@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,8 +23,9 @@ const (
 // than one time in 64 is certain to be there.
 type counters struct {
 	used  int
-	hand  int    // where the last counter was taken
-	least uint64 // that a counter had then; none has less
+	hand  int                      // where the last counter was taken
+	least uint64                   // that a counter had then; none has less
+	marks [busyCounters / 8]uint64 // a byte of each hash: most of what is asked for is not there, and eight are looked at at once
 	hash  [busyCounters]uint64
 	count [busyCounters]uint64
 	err   [busyCounters]uint64
@@ -32,12 +34,10 @@ type counters struct {
 
 // add counts what has the hash n times more, and returns its place, and whether that was another's before.
 func (c *counters) add(hash, n, bytes uint64) (at int, taken bool) {
-	for at := range c.hash[:c.used] {
-		if c.hash[at] == hash {
-			c.count[at] += n
-			c.bytes[at] += bytes
-			return at, false
-		}
+	if at := c.find(hash); at >= 0 {
+		c.count[at] += n
+		c.bytes[at] += bytes
+		return at, false
 	}
 	if c.used < busyCounters {
 		at = c.used
@@ -47,8 +47,28 @@ func (c *counters) add(hash, n, bytes uint64) (at int, taken bool) {
 		at = c.leastCounted()
 	}
 	c.hash[at], c.err[at], c.bytes[at] = hash, c.count[at], bytes
+	shift := at % 8 * 8
+	c.marks[at/8] = c.marks[at/8]&^(0xff<<shift) | hash>>56<<shift
 	c.count[at] += n
 	return at, true
+}
+
+// find returns the place of a hash, or -1.
+func (c *counters) find(hash uint64) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	for i, marks := range &c.marks {
+		// A byte that is 0 now was the hash's. One behind such a byte may look like one too.
+		x := marks ^ hash>>56*ones
+		for found := (x - ones) &^ x & highs; found != 0; found &= found - 1 {
+			if at := i*8 + bits.TrailingZeros64(found)/8; at < c.used && c.hash[at] == hash {
+				return at
+			}
+		}
+	}
+	return -1
 }
 
 // leastCounted finds a counter that no other is below. Counts only grow: as long as one is left that is as low as the lowest was, it is such a

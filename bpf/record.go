@@ -109,9 +109,10 @@ func (d *decoder) fill(b []byte) {
 	d.flags, d.time = u16(b, offFlags), time.Duration(now)
 	d.clock.follow(now)
 	start := u64(b, offStart)
-	// Field by field: a literal is made elsewhere first, and most of both is empty.
+	// Field by field and one after the other: a literal with content, and what is assigned together, are made elsewhere first.
 	e, p := &d.event, &d.process
-	*e, *p = monitor.Event{}, monitor.Process{}
+	*e = monitor.Event{}
+	*p = monitor.Process{}
 	e.Kind = monitor.Kind(b[offKind])
 	e.Time = d.clock.at(now)
 	e.Process = p

@@ -46,6 +46,7 @@ func BenchmarkTake(b *testing.B) {
 			for _, record := range records {
 				n.PutUint32(record[offPPID:], parent)
 				n.PutUint64(record[offParentStart:], parentStart)
+				copy(record[offParent:offParent+commSize], first[offComm:])
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -4,9 +4,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // The numbers of OCSF 1.2.0, https://schema.ocsf.io/1.2.0/classes. A class's category is its thousands; type_uid is class_uid × 100 +
@@ -83,6 +81,8 @@ type encoder struct {
 	heads  [kindEnd]string // from the class to the device
 	inject string
 	cache  subjectCache
+	at     int64  // ms since 1970 of the last line
+	time   []byte // its beginning
 }
 
 func newEncoder(hostname string) *encoder {
@@ -134,8 +134,10 @@ func (c *encoder) line(b []byte, e *Event) []byte {
 	if e.Kind == Trace && injections[e.Subtype] {
 		head = c.inject
 	}
-	b = appendInt(b, `{"time":`, e.Time.UnixMilli())
-	b = append(b, head...)
+	if at := e.Time.UnixMilli(); at != c.at || len(c.time) == 0 {
+		c.at, c.time = at, appendInt(c.time[:0], `{"time":`, at)
+	}
+	b = append(append(b, c.time...), head...)
 	if e.Merged > 0 {
 		b = appendInt(b, `,"count":`, int64(e.Merged)+1)
 	}
@@ -223,7 +225,7 @@ var (
 )
 
 func (o *object) file(names fileNames, f *File) {
-	if !utf8.ValidString(f.Path) {
+	if !valid(f.Path) {
 		o.member(names.hex)
 		o.b = append(hex.AppendEncode(append(o.b, '"'), []byte(f.Path)), '"')
 	}
@@ -288,8 +290,7 @@ func (c *encoder) bpf(b []byte, e *Event) []byte {
 
 // appendFile adds a file object. mode is st_mode, 0 where it is not known.
 func appendFile(b []byte, f *File, mode uint32) []byte {
-	b = appendString(append(b, `{"path":`...), f.Path)
-	b = appendString(append(b, `,"name":`...), base(f.Path))
+	b = appendPath(b, `{"path":`, f.Path)
 	b = appendInt(b, `,"type_id":`, fileType(mode))
 	if f.Inode != 0 {
 		b = appendFileID(b, f)
@@ -305,8 +306,6 @@ func appendFileID(b []byte, f *File) []byte {
 	b = appendUint(b, `,"uid":"`, f.Device)
 	return append(appendUint(b, "-", f.Inode), '"')
 }
-
-func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // fileTypes are OCSF's type_id by the type bits of st_mode, inode(7).
 var fileTypes = [16]int64{1: 6, 2: 3, 4: 2, 6: 4, 8: ocsfRegularFile, 10: 7, 12: 5}
@@ -411,6 +410,6 @@ func splittable(args []string) bool {
 
 // appendID adds a producer's own identity of a process: a pid alone comes again.
 func appendID(b []byte, pid uint32, start int64) []byte {
-	b = strconv.AppendUint(append(b, '"'), uint64(pid), 10)
+	b = appendDigits(append(b, '"'), uint64(pid))
 	return append(appendInt(b, "-", start), '"')
 }

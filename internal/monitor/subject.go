@@ -1,9 +1,6 @@
 package monitor
 
-import (
-	"encoding/hex"
-	"unicode/utf8"
-)
+import "encoding/hex"
 
 // The cache of subjects: sets of two, by the version of the process. Its memory is at most sets × 2 × largest.
 const (
@@ -82,8 +79,7 @@ func (c *subjectCache) make(b []byte, p *Process, exe *File, args []string, iden
 
 // appendExecutable adds the file that a process executes.
 func appendExecutable(b []byte, exe *File, identified bool) []byte {
-	b = appendString(append(b, `,"file":{"path":`...), exe.Path)
-	b = appendString(append(b, `,"name":`...), base(exe.Path))
+	b = appendPath(b, `,"file":{"path":`, exe.Path)
 	b = appendInt(b, `,"type_id":`, ocsfRegularFile)
 	if identified {
 		b = appendFileID(b, exe)
@@ -106,7 +102,7 @@ func appendAttributes(b []byte, p *Process, l *lineage, exe *File, args []string
 	if p.Directory != "" {
 		x.text(`"working_directory":`, p.Directory)
 	}
-	if !utf8.ValidString(p.Directory) {
+	if !valid(p.Directory) {
 		x.member(`"working_directory_hex":`)
 		x.b = append(hex.AppendEncode(append(x.b, '"'), []byte(p.Directory)), '"')
 	}

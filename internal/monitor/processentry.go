@@ -64,8 +64,13 @@ func (t *Processes) add(s *Sight, x *Execution) *entry {
 	}
 	e := t.vacant()
 	t.unused = e.next
-	*e = entry{bytes: e.bytes, text: e.text, args: e.args[:0], index: e.index, inUse: true, chances: livingChances, pinned: true}
-	e.process = Process{PID: s.ID.PID, StartBoot: s.ID.Start, PPID: s.Parent.PID, Parent: s.ParentComm, Start: t.limits.Wall(s.ID.Start)}
+	// What it was before was cleared by drop. Field by field: a literal is made elsewhere first, and an entry is large.
+	e.inUse, e.pinned, e.chances = true, true, livingChances
+	e.executed, e.exited, e.unread, e.checks = 0, false, false, 0
+	e.args = e.args[:0]
+	p := &e.process
+	p.PID, p.StartBoot, p.PPID, p.Parent = s.ID.PID, s.ID.Start, s.Parent.PID, s.ParentComm
+	p.Start = t.limits.Wall(s.ID.Start)
 	e.identify(s)
 	b := t.bucket(s.ID.PID)
 	e.next, *b = *b, e.index
@@ -132,7 +137,9 @@ func (t *Processes) drop(e *entry) {
 		t.bytes -= e.bytes
 		e.text, e.args, e.bytes = nil, nil, 0
 	}
-	e.process, e.ancestors, e.inUse = Process{}, [maxAncestors]Ancestor{}, false
+	e.process = Process{}
+	e.ancestors = [maxAncestors]Ancestor{}
+	e.inUse = false
 	e.next, t.unused = t.unused, e.index
 	t.used--
 }
@@ -218,7 +225,9 @@ func (t *Processes) settle(e *entry) {
 	}
 	t.strings, t.scratch = all, t.scratch[:0]
 	for _, s := range all {
-		t.scratch = append(t.scratch, *s...)
+		if len(*s) > 0 {
+			t.scratch = append(t.scratch, *s...)
+		}
 	}
 	e.text = append(e.text[:0], t.scratch...) // append rounds up to what the allocator gives, so that cap is what is used
 	at := e.text

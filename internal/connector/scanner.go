@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/internal/scan/queue"
+	"github.com/ampconnector/amp/internal/scan/sandbox"
 	"github.com/ampconnector/amp/internal/scan/schedule"
 	"github.com/ampconnector/amp/internal/scan/supervise"
 	"github.com/ampconnector/amp/internal/scan/trial"
@@ -198,7 +200,7 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 	})
 	n.queue = queue.New(queue.Config{
 		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(n, &f) }, OnSetAside: s.setAside,
-		Workers: settings.Workers + 2, Log: s.log,
+		Workers: settings.Workers + 2, Log: s.log, Begin: s.standBack,
 	})
 	limits := limitsOf(settings.Scan)
 	limits.ScanTime = engineGivesUp
@@ -401,6 +403,15 @@ func (n *scanSession) refused(ctx context.Context, log *slog.Logger, set definit
 func (s *scanner) Event(e *monitor.Event) {
 	if n := s.session.Load(); n != nil && !n.supervisor.Failed() {
 		n.queue.Offer(e)
+	}
+}
+
+// standBack puts the calling goroutine, and its thread with it, as far back as the scan service: to read a file and to hash it is a good part of its
+// scan, or all of it.
+func (s *scanner) standBack() {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	if err := sandbox.Lower(scanNice); err != nil {
+		s.log.Debug("files are read beside all else", "error", err)
 	}
 }
 

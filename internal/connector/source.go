@@ -191,7 +191,6 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		return
 	}
 	c.inFlight = false
-	c.scanner.Resume()
 	known := c.canary != nil && c.canary.OK
 	blind := !r.canary.OK && !r.canary.Skipped
 	news := r.missing != c.missing || !known && !r.canary.Skipped
@@ -212,7 +211,9 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		c.publish()
 		return
 	}
-	switch { // by the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched
+	// By the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched. Who waits for it has an answer before
+	// scans go on.
+	switch {
 	case len(c.waiting) > 0:
 		c.judge(c.ledger.Settle)
 	case news:
@@ -220,6 +221,7 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 	default:
 		c.publish()
 	}
+	c.scanner.Resume()
 }
 
 // monitoring is what the loop knows of its source, for the rules.

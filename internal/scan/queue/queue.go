@@ -68,6 +68,8 @@ type Config struct {
 	HashBytes uint64 // of larger files no SHA-256 is computed; 64 MiB
 	Log       *slog.Logger
 	Now       func() time.Time
+	// Begin is called at the beginning of each worker's goroutine, in which files are read, and hashed. It may be nil.
+	Begin func()
 }
 
 // Queue holds the files that wait to be scanned, and scans them. All methods may be called from several goroutines.
@@ -130,7 +132,12 @@ func (q *Queue) Run(ctx context.Context) {
 		if n == 0 && q.Workers > 1 {
 			demand = nil // what is run now does not wait until an archive that a person asked for is unpacked
 		}
-		workers.Go(func() { q.work(ctx, demand) })
+		workers.Go(func() {
+			if q.Begin != nil {
+				q.Begin()
+			}
+			q.work(ctx, demand)
+		})
 	}
 	workers.Wait()
 	for {

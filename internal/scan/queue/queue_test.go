@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -590,5 +591,19 @@ func BenchmarkOffer(b *testing.B) {
 				q.Offer(e)
 			}
 		})
+	}
+}
+
+func TestEachWorkerBegins(t *testing.T) {
+	var began atomic.Int32
+	ctx, cancel := context.WithCancel(t.Context())
+	q := New(Config{Workers: 3, Log: slog.New(slog.DiscardHandler), Begin: func() {
+		if began.Add(1) == 3 {
+			cancel()
+		}
+	}})
+	q.Run(ctx)
+	if n := began.Load(); n != 3 {
+		t.Errorf("%d workers began, expected 3", n)
 	}
 }

@@ -188,7 +188,7 @@ func (s stage) limits() error {
 			return err
 		}
 	}
-	if err := lower(s.nice); err != nil {
+	if err := Lower(s.nice); err != nil {
 		return err
 	}
 	if s.memory == 0 {
@@ -250,9 +250,9 @@ func (s stage) execute(inside view, made scan.Sandbox) error {
 	return fmt.Errorf("exec %s: %w", strings.Join(args, " "), err)
 }
 
-// lower sets the nice value, unless it is higher already, as where an administrator has set it for the whole service: to go back needs a right
-// that the daemon has not.
-func lower(nice int) error {
+// Lower sets the nice value of the calling thread, unless it is higher already, as where an administrator has set it for the whole service: to go back
+// needs a right that the daemon has not.
+func Lower(nice int) error {
 	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && 20-raw >= nice { // the system call gives 20 - nice
 		return nil
 	}

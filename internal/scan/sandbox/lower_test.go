@@ -23,7 +23,7 @@ func TestNiceValueIsNeverMadeLess(t *testing.T) {
 	runtime.LockOSThread() // the value is a thread's
 	began := niceValue(t)
 	for _, c := range []struct{ ask, want int }{{0, began}, {began - 1, began}, {began, began}, {min(19, began+3), min(19, began+3)}} {
-		if err := lower(c.ask); err != nil {
+		if err := Lower(c.ask); err != nil {
 			t.Fatal(err)
 		}
 		if now := niceValue(t); now != c.want {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/terminal"
 )
 
@@ -34,9 +35,25 @@ const (
 type KernelLog struct {
 	file *os.File
 	from uint64 // the sequence number of the first one that counts
+	keep int    // so many of the last ones
 }
 
 const kernelLogFile = "/dev/kmsg"
+
+// ReadKernelLog gives the kernel's messages that its buffer still has, at most the last so many. What it needs is what FollowKernelLog needs.
+func ReadKernelLog(last int) host.Reading[[]KernelMessage] {
+	l, err := KernelLogFrom(0)
+	if err != nil {
+		return host.NotKnown[[]KernelMessage](kernelLogFile, err)
+	}
+	defer l.Close()
+	l.keep = last
+	messages, err := l.Next()
+	if err != nil {
+		return host.NotKnown[[]KernelMessage](kernelLogFile, err)
+	}
+	return host.Read(messages, kernelLogFile)
+}
 
 // FollowKernelLog remembers the present end of the kernel's messages. It needs CAP_SYSLOG where kernel.dmesg_restrict is set.
 func FollowKernelLog() (*KernelLog, error) { return openKernelLog(0, unix.SEEK_END) }
@@ -55,7 +72,7 @@ func openKernelLog(from uint64, whence int) (*KernelLog, error) {
 		f.Close()
 		return nil, fmt.Errorf("seek %s: %w", kernelLogFile, err)
 	}
-	return &KernelLog{f, from}, nil
+	return &KernelLog{f, from, maxMessages}, nil
 }
 
 // Close ends the reading.
@@ -63,7 +80,7 @@ func (l *KernelLog) Close() error { return l.file.Close() }
 
 // Next gives the messages that came since, the last of them if there are many.
 func (l *KernelLog) Next() ([]KernelMessage, error) {
-	messages, err := drain(func(b []byte) (int, error) { return unix.Read(int(l.file.Fd()), b) }, l.from)
+	messages, err := drain(func(b []byte) (int, error) { return unix.Read(int(l.file.Fd()), b) }, l.from, l.keep)
 	if n := len(messages); n > 0 {
 		l.from = messages[n-1].Sequence + 1
 	}
@@ -71,7 +88,7 @@ func (l *KernelLog) Next() ([]KernelMessage, error) {
 }
 
 // drain reads record by record until there is none. One that was overwritten before it was read (EPIPE) is gone; the next is the oldest that is left.
-func drain(read func([]byte) (int, error), from uint64) ([]KernelMessage, error) {
+func drain(read func([]byte) (int, error), from uint64, keep int) ([]KernelMessage, error) {
 	var messages []KernelMessage
 	record := make([]byte, maxRecord)
 	for range maxRecords {
@@ -90,7 +107,7 @@ func drain(read func([]byte) (int, error), from uint64) ([]KernelMessage, error)
 		if !ok || m.Sequence < from {
 			continue
 		}
-		if len(messages) == maxMessages {
+		if len(messages) == keep {
 			messages = messages[1:]
 		}
 		messages = append(messages, m)

@@ -45,15 +45,25 @@ func TestDrain(t *testing.T) {
 		}
 		return copy(b, a.(string)), nil
 	}
-	got, err := drain(next, 7)
+	got, err := drain(next, 7, maxMessages)
 	if err != nil || len(got) != maxMessages || got[0].Sequence != 10 || got[len(got)-1].Sequence != maxMessages+9 {
 		t.Errorf("%d messages, %v", len(got), err)
 	}
-	if _, err := drain(func([]byte) (int, error) { return 0, unix.EIO }, 0); err == nil || !strings.Contains(err.Error(), "/dev/kmsg") {
+	if _, err := drain(func([]byte) (int, error) { return 0, unix.EIO }, 0, 1); err == nil || !strings.Contains(err.Error(), "/dev/kmsg") {
 		t.Errorf("%v", err)
 	}
-	if got, err := drain(func([]byte) (int, error) { return 0, unix.EPIPE }, 0); err != nil || got != nil {
+	if got, err := drain(func([]byte) (int, error) { return 0, unix.EPIPE }, 0, 1); err != nil || got != nil {
 		t.Errorf("a log that is overwritten for ever: %d, %v", len(got), err)
+	}
+}
+
+func TestReadKernelLog(t *testing.T) {
+	r := ReadKernelLog(3)
+	if r.Err != nil {
+		t.Skipf("the kernel's messages: %v", r.Err)
+	}
+	if len(r.Value) > 3 || r.From != "/dev/kmsg" {
+		t.Errorf("%d messages, from %s", len(r.Value), r.From)
 	}
 }
 

@@ -125,6 +125,12 @@ var passwordTold = fault.Text{
 	JA: "ファームウェアで入力するパスワード (今回のみ表示、どこにも保存されません): %s",
 }
 
+// PasswordPhrases are the words that a password for the firmware follows, for those who take it out of what they pass on.
+func PasswordPhrases() []string {
+	told := passwordTold.With("")
+	return []string{strings.TrimSpace(told.EN), strings.TrimSpace(told.JA)}
+}
+
 // passwordLetters are where they are on a US keyboard, which is what the firmware takes every keyboard for, on those of most countries too, and are not
 // mistaken for one another.
 const (

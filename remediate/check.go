@@ -14,10 +14,7 @@ func (t *Tool) Check(ctx context.Context, s Selection) int {
 	if err != nil {
 		return t.usage(err)
 	}
-	matters := diagnose(f, s.IDs)
-	for _, m := range matters {
-		m.settle(checkCodes[m.finding.State], m.finding.Reason)
-	}
+	matters := judged(f, s.IDs)
 	if t.JSON {
 		t.report(f, matters)
 	} else {
@@ -61,10 +58,23 @@ func diagnose(f *health.Facts, ids []fault.ID) []*matter {
 	return matters
 }
 
-func (t *Tool) report(f *health.Facts, matters []*matter) {
+// judged is diagnose with the judgement as the last word.
+func judged(f *health.Facts, ids []fault.ID) []*matter {
+	matters := diagnose(f, ids)
+	for _, m := range matters {
+		m.settle(checkCodes[m.finding.State], m.finding.Reason)
+	}
+	return matters
+}
+
+func (t *Tool) reportOf(f *health.Facts, matters []*matter) Report {
 	r := Report{Host: hostReport(f), Faults: []FaultReport{}}
 	for _, m := range matters {
 		r.Faults = append(r.Faults, t.faultReport(m))
 	}
-	_ = writeJSON(t.Stdout, r) // whose Stdout it is sees what could not be written, as of text
+	return r
+}
+
+func (t *Tool) report(f *health.Facts, matters []*matter) {
+	_ = writeJSON(t.Stdout, t.reportOf(f, matters)) // whose Stdout it is sees what could not be written, as of text
 }

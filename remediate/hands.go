@@ -25,6 +25,7 @@ type hands struct {
 	Owner    func(ctx context.Context, path string) host.Reading[host.PackageOwner]
 	Tail     func(path string, lines int) host.Reading[[]string]
 	Versions func(ctx context.Context, manager, pkg string) host.Reading[[]string]
+	Status   func(context.Context) ([]byte, error)
 	Log      func() (*slog.Logger, func() error)
 }
 
@@ -117,6 +118,14 @@ func (h hands) versions(ctx context.Context, manager, pkg string) host.Reading[[
 		return h.Versions(ctx, manager, pkg)
 	}
 	return host.AvailableVersions(ctx, host.At("/"), manager, pkg)
+}
+
+// status asks the running connector what it knows.
+func (h hands) status(ctx context.Context) ([]byte, error) {
+	if h.Status != nil {
+		return h.Status(ctx)
+	}
+	return statusJSON(ctx)
 }
 
 func (h hands) log() (*slog.Logger, func() error) {

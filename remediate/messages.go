@@ -86,6 +86,17 @@ var (
 	msgMeaning   = message{"What it is", "概要"}
 )
 
+// What is said of a support archive.
+var (
+	msgBundle          = message{"Support archive: %s (%d bytes, %d files beside its MANIFEST.json)", "サポートアーカイブ: %s (%d バイト、MANIFEST.json のほか %d ファイル)"}
+	msgBundleRemoved   = message{"Secrets removed: %d", "取り除いた秘密情報: %d"}
+	msgBundleUnread    = message{"Could not be read:", "読み取れなかったもの:"}
+	msgBundleLeftOut   = message{"Left out:", "含めなかったもの:"}
+	msgBundleCut       = message{"Too long, only the end of it is there (bytes kept / of):", "長すぎるため末尾のみ (含めたバイト数 / 全体):"}
+	msgBundleLocal     = message{"Nothing was sent anywhere. Names of hosts and users, addresses and paths are in it: look through it before you give it away.", "どこにも送信していません。ホスト名、ユーザー名、アドレス、パスが含まれています。渡す前に内容を確認してください。"}
+	msgBundleNeedsRoot = message{"It lacks what only root may read. Run this as root for the whole.", "root のみが読み取れるものは含まれていません。すべてを含めるには root で実行してください。"}
+)
+
 // What is wrong with a command line, or with what it names.
 var (
 	errNotANumber    = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
@@ -113,6 +124,12 @@ var (
 	errNotExcluded   = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
 	errSetBefore     = message{"the set before, %s, was set aside: %s", "以前の定義 %s は退避済みです: %s"}
 	errBadFile       = message{"%v", "ファイルの内容を解釈できません: %v"}
+	errBundle        = message{"support archive %s: %v", "サポートアーカイブ %s を作成できません: %v"}
+	errBundleThere   = message{"support archive %s: it exists already, and nothing is overwritten", "サポートアーカイブ %s: すでに存在するため上書きしません"}
+	errBundleTo      = message{"--to %q: expected the path of a file", "--to %q: ファイルのパスを指定してください"}
+	errBundleEnded   = message{"interrupted", "中断されました"}
+	errBundleFull    = message{"its %d bytes are more than the archive takes", "%d バイトあり、アーカイブの上限を超えます"}
+	errBundleEvents  = message{"command lines and paths of users are in it; --events puts it in", "ユーザーのコマンドラインとパスが含まれるためです。--events を指定すると含めます"}
 	errEvaluate      = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
 	errNoRemedy      = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
 )

@@ -19,7 +19,8 @@ shows the diagnosis and the plan, asks, applies the plan step by step, and prove
 
 Exit codes: 0 gone, or was never there; 1 still there, or not known to be gone; 2 usage or bad
 input, or the output could not be written; 3 the rest waits for a person; 4 changes need root;
-check: 5 none seen, but some unknown.`
+check: 5 none seen, but some unknown. bundle: 0 made; 5 made, but something could not be read; 4 made,
+but only root may read the rest.`
 
 const example = `  amp-remediate                           check every fault
   amp-remediate check 19                  diagnose fault 19, with the evidence
@@ -28,6 +29,7 @@ const example = `  amp-remediate                           check every fault
   amp-remediate 5 --dry-run -o json       what would be done, for programs
   amp-remediate 18 --exclude /usr/bin/cc  leave a busy program out of monitoring
   amp-remediate explain 5                 what fault 5 is
+  amp-remediate bundle                    make an archive for support
   amp-remediate check --root /mnt/image   inspect an image; nothing in it is changed`
 
 func (c *command) root() *cobra.Command {
@@ -53,7 +55,7 @@ func (c *command) root() *cobra.Command {
 	own.BoolVar(&c.tool.Rollback, "rollback", false, "with 6 or 7: drop the newest definitions and go back to the set before")
 	own.StringVar(&c.tool.Boot, "boot", "", "with 11 or 16: make this installed kernel release the one that boots from now on; nothing is rebooted")
 	check, explain := c.checkCommand(), c.explainCommand()
-	root.AddCommand(check, explain, c.versionCommand())
+	root.AddCommand(check, explain, c.bundleCommand(), c.versionCommand())
 	offer(root, check, explain)
 	return root
 }
@@ -108,6 +110,20 @@ func (c *command) explainCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func (c *command) bundleCommand() *cobra.Command {
+	b := remediate.Bundle{Program: "amp-remediate " + version + revision()}
+	bundle := &cobra.Command{
+		Use: "bundle", Short: "Put what a support engineer needs into one archive, without secrets; send nothing", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.code = c.tool.Bundle(cmd.Context(), b)
+			return nil
+		},
+	}
+	bundle.Flags().StringVar(&b.To, "to", "", "the archive's file, which may not exist yet; the default is amp-support-HOST-TIME.tar.gz in the working directory")
+	bundle.Flags().BoolVar(&b.Events, "events", false, "with the logs of events and detections, in which command lines and paths of users are")
+	return bundle
 }
 
 func (c *command) versionCommand() *cobra.Command {

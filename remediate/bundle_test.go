@@ -43,7 +43,7 @@ func members(t *testing.T, path string) map[string]string {
 	contents := map[string]string{}
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return contents
 		}
 		if err != nil {

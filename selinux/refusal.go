@@ -57,11 +57,11 @@ func (k kernel) moduleRefusal(file string) error {
 	}
 	own, err := readSmall(filepath.Join(k.proc, "self/attr/current"))
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // it is not known, which is no refusal
 	}
 	label, err := k.fileLabel(file)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // likewise
 	}
 	unknown := k.denyUnknown()
 	denyUnknown := unknown.Known() && unknown.Value

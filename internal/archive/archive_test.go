@@ -24,7 +24,7 @@ func unpack(t *testing.T, b []byte) (names []string, contents map[string]string)
 	contents = map[string]string{}
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return names, contents
 		}
 		if err != nil {

@@ -85,7 +85,7 @@ func (w *watcher) take(e *monitor.Event) {
 // find waits for an event.
 func (w *watcher) find(what string, is func(*monitor.Event) bool) *monitor.Event {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * dumpRest) // a dump of sockets that took long is followed by a long rest
 	for {
 		w.mu.Lock()
 		for i := range w.events {

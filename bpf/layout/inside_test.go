@@ -23,7 +23,7 @@ func TestBuildInside(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	put(t, filepath.Join(r.Dir(), "mark"), []byte("inside"))
-	scratch := filepath.Join(r.Dir(), "work/here")
+	scratch := filepath.Join(r.Dir(), "scratch/here")
 	if err := os.MkdirAll(scratch, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestBuildInside(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	const want = `mark "inside", in /work/here, home /work/here, root false: -C /lib/modules/1.2.3/build M=/work/here CC=/usr/bin/gcc x.o`
+	const want = `mark "inside", in /scratch/here, home /scratch/here, root false: -C /lib/modules/1.2.3/build M=/scratch/here CC=/usr/bin/gcc x.o`
 	if got := string(products["x.o"]); got != want {
 		t.Errorf("make says %s\nexpected %s", got, want)
 	}

@@ -71,9 +71,9 @@ guests:
 	@echo "== guest tests"
 	@$(call run-guests,,$(RESULTS)/guests.json)
 
-lab: deps-lab packages ## guest tests: make lab [GUEST=name] [RUN=regexp]
+lab: deps-lab packages ## guest tests: make lab [GUEST=name] [RUN=regexp], or make lab ALL=1
 	@mkdir -p dist/lab
-	@$(call run-guests,$(if $(GUEST),--guest $(GUEST)) $(if $(RUN),--run '$(RUN)'),dist/lab/tests.json)
+	@$(call run-guests,$(if $(ALL),--all) $(if $(GUEST),--guest $(GUEST)) $(if $(RUN),--run '$(RUN)'),dist/lab/tests.json)
 	@$(GO) run ./vagrant/cmd/summary dist/lab/tests.json
 
 format:

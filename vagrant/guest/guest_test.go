@@ -17,6 +17,7 @@ import (
 var (
 	guestFlag   = flag.String("guest", "", "name of the guest that this runs in; without it only the scripts' form is checked")
 	scriptsFlag = flag.String("scripts", "", "regular expression for the names of the scripts to run; empty is all")
+	nightlyFlag = flag.Bool("nightly", false, "run also what make test leaves out in this guest")
 	bootFlag    = flag.Int("boot", 1, "how many times the guest has been booted; only scripts for that boot run")
 	payloadFlag = flag.String("payload", "/media/amplab", "folder of the payload drive")
 )
@@ -38,17 +39,12 @@ func TestGuest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		guests, err := guestsOf(file, text)
+		h, err := headerOf(file, text)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		boot, err := bootOf(file, text)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		if boot != *bootFlag || !runsIn(guests, *guestFlag) || !only.MatchString(name) {
+		if !h.runsIn(*guestFlag, *bootFlag, *nightlyFlag) || !only.MatchString(name) {
 			continue
 		}
 		ran++
@@ -110,59 +106,18 @@ func TestScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		guests, err := guestsOf(file, a.Comment)
+		h, err := headerOf(file, a.Comment)
 		if err != nil {
 			t.Error(err)
 		}
-		boot, err := bootOf(file, a.Comment)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, name := range guests {
+		for _, name := range h.all() {
 			g, err := m.Guest(name)
 			if err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
-			if boot > 1 && !g.HasFirmware() {
+			if h.boot > 1 && !g.HasFirmware() {
 				t.Errorf("%s: %s is booted only once", file, name)
 			}
-		}
-	}
-}
-
-func TestGuestsOf(t *testing.T) {
-	for _, c := range []struct {
-		script, want string
-		fails        bool
-	}{
-		{script: "# guest: a\n", want: "a"},
-		{script: "# What it shows.\n# guest: a, b\nexec true\n", want: "a b"},
-		{script: "# guest: a,,b\n", fails: true},
-		{script: "exec true\n", fails: true},
-		{script: strings.Repeat("#\n", headerLines) + "# guest: a\n", fails: true},
-	} {
-		got, err := guestsOf("x", []byte(c.script))
-		if (err != nil) != c.fails || strings.Join(got, " ") != c.want {
-			t.Errorf("%q: %q, %v; expected %q, an error: %t", c.script, got, err, c.want, c.fails)
-		}
-	}
-}
-
-func TestBootOf(t *testing.T) {
-	for _, c := range []struct {
-		script string
-		want   int
-		fails  bool
-	}{
-		{script: "# guest: a\n", want: 1},
-		{script: "# guest: a\n# boot: 2\nexec true\n", want: 2},
-		{script: "# boot: 0\n", fails: true},
-		{script: "# boot: twice\n", fails: true},
-		{script: strings.Repeat("#\n", headerLines) + "# boot: 2\n", want: 1},
-	} {
-		got, err := bootOf("x", []byte(c.script))
-		if (err != nil) != c.fails || got != c.want {
-			t.Errorf("%q: %d, %v; expected %d, an error: %t", c.script, got, err, c.want, c.fails)
 		}
 	}
 }

@@ -74,9 +74,10 @@ func (m Matrix) Guest(name string) (Guest, error) {
 	return Guest{}, fmt.Errorf("no guest %q in the matrix; there are: %s", name, strings.Join(m.Names(), ", "))
 }
 
-// Tested are the rows that make test runs in: one whose instructions are counted is for benchmarks alone, and some are only run by name.
-func (m Matrix) Tested() []Guest {
-	return slices.DeleteFunc(slices.Clone(m.Guests), func(g Guest) bool { return g.Counted || g.Nightly })
+// Tested are the rows that tests run in, those that make test leaves out only where nightly asks for them. One whose instructions are
+// counted is for benchmarks alone.
+func (m Matrix) Tested(nightly bool) []Guest {
+	return slices.DeleteFunc(slices.Clone(m.Guests), func(g Guest) bool { return g.Counted || g.Nightly && !nightly })
 }
 
 // Names are the guests' names in the matrix's order.

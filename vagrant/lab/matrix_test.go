@@ -14,9 +14,18 @@ func TestMatrix(t *testing.T) {
 	if err != nil || !g.SELinux.ELLike || g.SELinux.Mode != "enforcing" || g.LoginDefs["USERGROUPS_ENAB"] != "no" {
 		t.Errorf("%+v, %v", g, err)
 	}
-	for _, g := range m.Tested() {
-		if g.Counted {
-			t.Errorf("tests would run in %s, whose instructions are counted", g.Name)
+	for _, nightly := range []bool{false, true} {
+		left := 0
+		for _, g := range m.Tested(nightly) {
+			if g.Counted {
+				t.Errorf("tests would run in %s, whose instructions are counted", g.Name)
+			}
+			if g.Nightly {
+				left++
+			}
+		}
+		if (left > 0) != nightly {
+			t.Errorf("nightly %t: %d guests that make test leaves out", nightly, left)
 		}
 	}
 	if _, err := m.Guest("debian13"); err == nil || !strings.Contains(err.Error(), "debian12-plain") {

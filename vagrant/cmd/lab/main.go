@@ -44,6 +44,7 @@ type flags struct {
 	out    string // folder for what is kept of a run
 	guests []string
 	run    string
+	all    bool
 	json   bool
 }
 
@@ -60,8 +61,10 @@ func command() *cobra.Command {
 func testCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "test", Args: cobra.NoArgs, Short: "Run the guest tests; standard output is a stream as of go test -json",
 		RunE: func(c *cobra.Command, _ []string) error { return test(c.Context(), f) }}
-	c.Flags().StringSliceVar(&f.guests, "guest", nil, "guests to boot (default: all)")
+	c.Flags().StringSliceVar(&f.guests, "guest", nil, "guests to boot, with all their scripts (default: those of make test)")
 	c.Flags().StringVar(&f.run, "run", "", "only scripts whose name matches this regular expression")
+	c.Flags().BoolVar(&f.all, "all", false, "every guest and every script, those too that make test leaves out")
+	c.MarkFlagsMutuallyExclusive("all", "guest")
 	return c
 }
 

@@ -81,14 +81,17 @@ func sideBySide(guests []lab.Guest, do func(lab.Guest) error) error {
 	return errors.Join(errs...)
 }
 
-// tested are the named guests, or all that tests run in.
+// tested are the named guests, or those that make test runs in, or all that tests run in.
 func (f *flags) tested() ([]lab.Guest, error) {
 	if len(f.guests) > 0 {
 		return f.chosen(f.guests)
 	}
 	m, err := lab.LoadMatrix(f.matrix)
-	return m.Tested(), err
+	return m.Tested(f.all), err
 }
+
+// nightly reports whether scripts run also in the guests in which make test leaves them out.
+func (f *flags) nightly() bool { return f.all || f.run != "" || len(f.guests) > 0 }
 
 // addScripts builds the program that runs scripts in a guest, and adds it and them to files.
 func addScripts(ctx context.Context, files map[string]string, scratch string) error {
@@ -180,8 +183,8 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 	}
 	for name := range files {
 		if script, ok := strings.CutPrefix(name, "testdata/"); ok && only.MatchString(strings.TrimSuffix(script, ".txtar")) {
-			lines = append(lines, fmt.Sprintf("./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -boot $boot -scripts %s 2>&1 || status=$?",
-				limit, g.Name, shellQuote(f.run)))
+			lines = append(lines, fmt.Sprintf("./guest.test -test.v=test2json -test.run '^TestGuest$' -test.timeout %s -guest %s -nightly=%t -boot $boot -scripts %s 2>&1 || status=$?",
+				limit, g.Name, f.nightly(), shellQuote(f.run)))
 			break
 		}
 	}

@@ -46,6 +46,16 @@ type Guest struct {
 
 	OwnCompiler bool   `yaml:"own_compiler" json:",omitempty"`
 	ModulesOf   string `yaml:"modules_of" json:"-"`
+
+	NightlyRooms []string `yaml:"nightly_rooms" json:"-"`
+}
+
+// RoomsOf are the rooms whose tests run in the guest, those that make test leaves out only where nightly asks for them.
+func (g Guest) RoomsOf(nightly bool) []string {
+	if nightly {
+		return slices.Concat(g.Rooms, g.NightlyRooms)
+	}
+	return g.Rooms
 }
 
 // SELinux says how a guest is confined.
@@ -185,7 +195,7 @@ func (g Guest) problems() []string {
 	for _, u := range g.Masked {
 		need(unitName.MatchString(u), "masked: %q is no unit", u)
 	}
-	for _, r := range g.Rooms {
+	for _, r := range g.RoomsOf(true) {
 		need(roomName.MatchString(r), "rooms: %q is no folder of Go tests, expected %s", r, roomName)
 	}
 	for _, p := range g.Cmdline {

@@ -26,11 +26,11 @@ const roomLine = "amp-lab: tests of "
 // roomFile is the name of a room's test binary on the payload's drive.
 func roomFile(room string) string { return "rooms/" + room + ".test" }
 
-// addRooms builds the tests of all rooms of some guests and adds them to files.
-func addRooms(ctx context.Context, files map[string]string, scratch string, guests []lab.Guest) error {
+// addRooms builds the tests of the rooms that run in some guests and adds them to files.
+func (f *flags) addRooms(ctx context.Context, files map[string]string, scratch string, guests []lab.Guest) error {
 	files["room.sh"] = filepath.FromSlash(roomScript)
 	for _, g := range guests {
-		for _, room := range g.Rooms {
+		for _, room := range g.RoomsOf(f.nightly()) {
 			if files[roomFile(room)] != "" {
 				continue
 			}

@@ -45,7 +45,7 @@ func test(ctx context.Context, f *flags) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := errors.Join(addScripts(ctx, files, scratch), addRooms(ctx, files, scratch, guests), addFakeEngine(ctx, files, scratch)); err != nil {
+	if err := errors.Join(addScripts(ctx, files, scratch), f.addRooms(ctx, files, scratch, guests), addFakeEngine(ctx, files, scratch)); err != nil {
 		return err
 	}
 	return sideBySide(guests, func(g lab.Guest) error {
@@ -188,7 +188,7 @@ func (f *flags) commands(g lab.Guest, files map[string]string) (string, error) {
 			break
 		}
 	}
-	for _, room := range g.Rooms {
+	for _, room := range g.RoomsOf(f.nightly()) {
 		if only.MatchString(roomFile(room)) {
 			lines = append(lines, "echo; echo "+shellQuote(roomLine+room), fmt.Sprintf("sh ./room.sh %s -test.v=test2json -test.run %s -test.timeout %s 2>&1 || status=$?",
 				roomFile(room), shellQuote(roomTests[room]), limit))

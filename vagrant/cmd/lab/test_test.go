@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,8 @@ import (
 )
 
 func TestCommands(t *testing.T) {
-	guest := lab.Guest{Name: "g", Timeout: 10 * time.Minute, Rooms: []string{"bpf"}}
-	files := map[string]string{"testdata/positive/00-install.txtar": "", "guest.test": "", "rooms/bpf.test": ""}
+	guest := lab.Guest{Name: "g", Timeout: 10 * time.Minute, Rooms: []string{"bpf"}, NightlyRooms: []string{"kmod"}}
+	files := map[string]string{"testdata/positive/00-install.txtar": "", "guest.test": "", "rooms/bpf.test": "", "rooms/kmod.test": ""}
 	for _, c := range []struct {
 		run           string
 		scripts, room bool
@@ -25,7 +26,7 @@ func TestCommands(t *testing.T) {
 		{"", true, true},
 		{"00-install", true, false},
 		{"rooms", false, true},
-		{"positive/00|rooms/bpf", true, true},
+		{"positive/00|rooms/(bpf|kmod)", true, true},
 		{"no-such", false, false},
 	} {
 		got, err := (&flags{run: c.run}).commands(guest, files)
@@ -34,6 +35,10 @@ func TestCommands(t *testing.T) {
 		}
 		if strings.Contains(got, "./guest.test") != c.scripts || strings.Contains(got, "rooms/bpf.test") != c.room {
 			t.Errorf("--run %q: scripts %t and the room %t expected in\n%s", c.run, c.scripts, c.room, got)
+		}
+		// What is named runs whole.
+		if nightly := c.run != ""; strings.Contains(got, "rooms/kmod.test") != (nightly && c.room) || c.scripts && !strings.Contains(got, fmt.Sprintf("-nightly=%t ", nightly)) {
+			t.Errorf("--run %q: what make test leaves out expected: %t\n%s", c.run, nightly, got)
 		}
 	}
 	if _, err := (&flags{run: "("}).commands(guest, files); err == nil || !strings.Contains(err.Error(), "--run") {

@@ -102,6 +102,7 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 	if v, ok := q.Memory.Lookup(id); ok {
 		return q.remembered(&v, finding)
 	}
+	q.handOver()
 	work := supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient}
 	content := q.copyOf(f, &id)
 	if content != nil {
@@ -194,6 +195,7 @@ func (q *Queue) claim(ctx context.Context, id verdicts.Identity) (done func()) {
 			}
 		}
 		q.scanningMu.Unlock()
+		q.handOver()
 		select {
 		case <-other:
 		case <-ctx.Done():

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Hold lets no file begin until Resume is called, or so much time has passed; those whose scans have begun go on. It is for short work that must not
 // wait for scans: on one processor an event source took six times as long to open beside the scans of a policy rebuild.
@@ -36,4 +39,15 @@ func (q *Queue) holding() chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.held
+}
+
+// await returns when a hold is over, at once where there is none, or when ctx ends.
+func (q *Queue) await(ctx context.Context, held chan struct{}) {
+	if held == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-held:
+	}
 }

@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/ampconnector/amp/internal/monitor"
+import (
+	"time"
+
+	"github.com/ampconnector/amp/internal/monitor"
+)
 
 // priority is the order in which files are scanned; smaller ones come first.
 type priority uint8
@@ -49,9 +53,27 @@ func (q *Queue) Offer(e *monitor.Event) {
 		return
 	}
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.put(e, f, w.priority, 0)
-	q.mu.Unlock()
-	q.rouse()
+	q.gather()
+}
+
+// gathered is how long a file waits at least, since events come many at a time: to rouse a worker for each of them, which is a thread of its own, took more
+// than half of the daemon's time in a storm of short-lived files. A source's reader sleeps fifty times as long.
+const gathered = 2 * time.Millisecond
+
+// gather rouses a worker soon, for all that is offered until then. The caller holds mu.
+func (q *Queue) gather() {
+	if q.gathering {
+		return
+	}
+	q.gathering = true
+	time.AfterFunc(gathered, func() {
+		q.mu.Lock()
+		q.gathering = false
+		q.mu.Unlock()
+		q.rouse()
+	})
 }
 
 // rouse gives a worker that has nothing to do a reason to look.

@@ -83,12 +83,13 @@ type Queue struct {
 	copies  chan *copied    // that are not in use
 	counts  counts
 
-	mu       sync.Mutex
-	waiting  waiting
-	moves    moves
-	subjects subjects
-	held     chan struct{} // nil while files may begin
-	release  *time.Timer   // of held
+	mu        sync.Mutex
+	waiting   waiting
+	gathering bool // a worker is roused soon
+	moves     moves
+	subjects  subjects
+	held      chan struct{} // nil while files may begin
+	release   *time.Timer   // of held
 
 	scanningMu sync.Mutex
 	scanning   map[verdicts.Identity]chan struct{} // closed when it is over
@@ -156,22 +157,21 @@ const fairness = 16
 // work scans what events and, unless it is nil, demand bring.
 func (q *Queue) work(ctx context.Context, demand chan *requested) {
 	for turn := 1; ctx.Err() == nil; turn++ {
-		if held := q.holding(); held != nil {
-			select {
-			case <-ctx.Done():
-			case <-held:
-			}
-			continue
-		}
 		if turn%fairness == 0 {
 			select {
 			case r := <-demand:
+				q.await(ctx, q.holding())
 				q.serve(ctx, r)
 				continue
 			default:
 			}
 		}
-		if it := q.pop(); it != nil {
+		it, held := q.next()
+		switch {
+		case held != nil:
+			q.await(ctx, held)
+			continue
+		case it != nil:
 			q.examine(ctx, it)
 			continue
 		}
@@ -179,13 +179,28 @@ func (q *Queue) work(ctx context.Context, demand chan *requested) {
 		case <-ctx.Done():
 		case <-q.ready:
 		case r := <-demand:
+			q.await(ctx, q.holding())
 			q.serve(ctx, r)
 		}
 	}
 }
 
-func (q *Queue) pop() *item {
+// next takes out what is to be scanned next, nil if nothing waits. While files may not begin it takes out nothing and returns what is closed then.
+func (q *Queue) next() (it *item, held chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting.pop()
+	if q.held != nil {
+		return nil, q.held
+	}
+	return q.waiting.pop(), nil
+}
+
+// handOver has another worker go on with what waits, for this one begins something that takes long.
+func (q *Queue) handOver() {
+	q.mu.Lock()
+	more := q.waiting.count > 0
+	q.mu.Unlock()
+	if more {
+		q.rouse()
+	}
 }

@@ -164,7 +164,7 @@ func wrote(f monitor.File) *monitor.Event {
 
 // drain does what waits, in this goroutine.
 func (w *world) drain() {
-	for it := w.q.pop(); it != nil; it = w.q.pop() {
+	for it, _ := w.q.next(); it != nil; it, _ = w.q.next() {
 		w.q.examine(context.Background(), it)
 	}
 }

@@ -82,6 +82,7 @@ type managerRow struct {
 	query       []string // succeeds where one package, put last, is known; of its output one word is installed, unless that is ""
 	installed   string
 	exact       []string // the same for a name with its version, where query does not take one
+	rebuilt     []string // prints version and release of all that are installed under a name, where a name may leave the last number of the release open
 	remove      []string
 	again       []string // installs what is installed
 	repair      []string // ends what was interrupted, before anything else can be done
@@ -110,7 +111,8 @@ var managerRows = map[string]managerRow{
 	"yum": {query: rpmQuery, exact: rpmExact, remove: []string{"yum", "remove", "-y"}, again: []string{"yum", "reinstall", "-y"}},
 	"zypper": {
 		environment: []string{"ZYPP_LOCK_TIMEOUT=120"}, query: rpmQuery, exact: rpmExact, remove: []string{"zypper", "--non-interactive", "remove"},
-		again: []string{"zypper", "--non-interactive", "install", "--force"},
+		rebuilt: []string{"rpm", "-q", "--queryformat", `%{VERSION}-%{RELEASE}\n`},
+		again:   []string{"zypper", "--non-interactive", "install", "--force"},
 		// zypper(8), "Exit codes": a reboot is needed, zypper has to be started anew, a repository did not refresh and was left out, the
 		// script of a package failed.
 		well: []int{102, 103, 106, 107},
@@ -277,11 +279,25 @@ func (p *Packages) missing(ctx context.Context, h *Host) ([]string, error) {
 		if err != nil && row.exact != nil {
 			out, err = h.Run(ctx, row.exact[0], append(slices.Clone(row.exact[1:]), name)...)
 		}
+		if err != nil && row.hasRebuild(ctx, h, name) {
+			continue
+		}
 		if err != nil || row.installed != "" && !slices.Contains(strings.Fields(string(out)), row.installed) {
 			missing = append(missing, name)
 		}
 	}
 	return missing, nil
+}
+
+// hasRebuild reports whether a rebuild of what a name with a version says is installed: rpm takes a release for what it says, to its last number, and
+// uname -r has one less than the packages of SUSE's kernels.
+func (row managerRow) hasRebuild(ctx context.Context, h *Host, name string) bool {
+	bare, version := host.SplitNamed(name)
+	if row.rebuilt == nil || version == "" {
+		return false
+	}
+	out, err := h.Run(ctx, row.rebuilt[0], append(slices.Clone(row.rebuilt[1:]), bare)...)
+	return err == nil && slices.ContainsFunc(strings.Fields(string(out)), func(v string) bool { return host.IsRebuild(v, version) })
 }
 
 // bareName drops the version that apt takes behind "=".

@@ -115,6 +115,61 @@ func TestZypperStatuses(t *testing.T) {
 	}
 }
 
+// TestRebuiltPackage: the packages of SUSE's kernels have one number more in their release than uname -r has, which zypper leaves open and rpm does not.
+func TestRebuiltPackage(t *testing.T) {
+	const named = "kernel-default-devel-5.14.21-150500.55.68"
+	for _, tt := range []struct {
+		brings, had string // versions and releases
+		told, err   string
+	}{
+		{"5.14.21-150500.55.68.1", "", "install " + named, ""},
+		{"5.14.21-150500.55.68.1", "5.14.21-150500.55.7.1", "install " + named, ""},
+		{"", "5.14.21-150500.55.68.1", "", ""},
+		{"5.14.21-150500.55.681.1", "", "install " + named, "is not installed"},
+	} {
+		h := testServiceHost(t)
+		h.zypper(0, true)
+		h.write("state/installed", tt.had, 0o644)
+		// As rpm 4.18 answers: a name fits all versions, one with its version that alone, and no capability has the version in its name.
+		h.write("usr/bin/rpm", `#!/bin/sh
+cd `+h.dir+`/state
+for p; do :; done
+case " $* " in *" --whatprovides "*) exit 1 ;; esac
+found=1
+for v in $(cat installed); do
+	case $p in kernel-default-devel|kernel-default-devel-$v) echo $v; found=0 ;; esac
+done
+exit $found
+`, 0o755)
+		h.write("usr/bin/zypper", `#!/bin/sh
+cd `+h.dir+`/state
+for p; do :; done
+printf '%s ' "$2 $p" >> told
+case $2 in
+install) echo " `+tt.brings+`" >> installed ;;
+remove) echo `+tt.had+` > installed ;;
+esac
+`, 0o755)
+		step := &Packages{Manager: "zypper", Names: []string{named}}
+		_, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: step}}}, Options{})
+		if got := h.told(); got != tt.told {
+			t.Errorf("%s: zypper was told %q, want %q", tt.brings, got, tt.told)
+		}
+		if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: error %v, want %q", tt.brings, err, tt.err)
+		}
+		if err != nil {
+			continue
+		}
+		if err := step.Undo(t.Context(), h.Host); err != nil {
+			t.Error(err)
+		}
+		if b, _ := os.ReadFile(filepath.Join(h.dir, "state/installed")); strings.TrimSpace(string(b)) != tt.had {
+			t.Errorf("Undo left %q, want %q", b, tt.had)
+		}
+	}
+}
+
 // TestPackagesUndo takes away what was new and leaves what was there.
 func TestPackagesUndo(t *testing.T) {
 	h := testServiceHost(t)

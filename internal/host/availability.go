@@ -18,14 +18,15 @@ var errNoListing = errors.New("it is not known how to ask this package manager")
 // listing is how a package manager lists the versions of a package.
 type listing struct {
 	command []string
-	none    int // exit status where there is none
+	byName  bool // it finds nothing by a name with a version
+	none    int  // exit status where there is none
 	parse   func(out, pkg string) ([]string, error)
 }
 
 var (
-	aptList  = listing{[]string{"apt-cache", "madison"}, 0, byLine(aptVersion)}
-	dnfList  = listing{[]string{"dnf", "list", "--showduplicates"}, 1, byLine(dnfVersion)} // with -q it would not say what is wrong
-	yumList  = listing{[]string{"yum", "list", "--showduplicates"}, 1, byLine(dnfVersion)}
+	aptList  = listing{[]string{"apt-cache", "madison"}, false, 0, byLine(aptVersion)}
+	dnfList  = listing{[]string{"dnf", "list", "--showduplicates"}, false, 1, byLine(dnfVersion)} // with -q it would not say what is wrong
+	yumList  = listing{[]string{"yum", "list", "--showduplicates"}, false, 1, byLine(dnfVersion)}
 	listings = map[string]listing{"apt": aptList, "dnf": dnfList, "yum": yumList, "zypper": zypperList}
 )
 
@@ -39,8 +40,9 @@ func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading
 	if !r.Live() {
 		return NotKnown[[]string](manager, ErrNotRunning)
 	}
-	from := strings.Join(append(append([]string{}, l.command...), pkg), " ")
-	out, beside, status, err := askWhy(ctx, r, listPatience, l.command[0], append(append([]string{}, l.command[1:]...), pkg)...)
+	question := l.question(pkg)
+	from := strings.Join(question, " ")
+	out, beside, status, err := askWhy(ctx, r, listPatience, question[0], question[1:]...)
 	if err != nil {
 		return NotKnown[[]string](from, err)
 	}
@@ -49,6 +51,14 @@ func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading
 		return NotKnown[[]string](from, err)
 	}
 	return Read(versions, from)
+}
+
+// question is the command that asks for a package.
+func (l listing) question(pkg string) []string {
+	if l.byName {
+		pkg, _ = SplitNamed(pkg)
+	}
+	return append(slices.Clone(l.command), pkg)
 }
 
 // read reads an answer. That there is none counts only where all repositories could be read: dnf and yum end with the same status for both.

@@ -23,6 +23,8 @@ func TestParseVersions(t *testing.T) {
 		{"dnf, with an epoch", "kernel.x86_64 1:4.18.0-147.el8 baseos\n", "kernel-4.18.0-147.el8.x86_64", dnfList, []string{"1:4.18.0-147.el8"}},
 		{"dnf, another", "kernel-core.x86_64 4.18.0-147.el8 baseos\n", "kernel", dnfList, nil},
 		{"zypper", zypperFound, "kernel-default", zypperList, []string{"5.14.21-150500.55.12.1", "5.14.21-150500.55.7.1"}},
+		{"zypper, by version, of a kernel", zypperFound, "kernel-default-5.14.21-150500.55.7", zypperList, []string{"5.14.21-150500.55.7.1"}},
+		{"zypper, by version, another", zypperFound, "kernel-default-5.14.21-150500.55.1", zypperList, nil},
 		{"zypper, none", zypperNone, "none", zypperList, nil},
 	} {
 		got, err := c.list.parse(c.out, c.pkg)
@@ -78,6 +80,25 @@ func TestZypperDoesNotKnow(t *testing.T) {
 		if got, err := zypperVersions(out, "none"); err == nil || err.Error() != want {
 			t.Errorf("%q: %q, %v, expected %q", out, got, err, want)
 		}
+	}
+}
+
+// TestZypperIsAskedByName: its search knows no version behind a name, and would find nothing.
+func TestZypperIsAskedByName(t *testing.T) {
+	for pkg, want := range map[string]string{
+		"kernel-default-devel-5.14.21-150500.55.7": "kernel-default-devel",
+		"kernel-default-devel-6.4.0-1":             "kernel-default-devel",
+		"amp-connector":                            "amp-connector",
+		"dbus-1-x11":                               "dbus-1-x11",
+		"libclamav12":                              "libclamav12",
+	} {
+		if q := zypperList.question(pkg); q[len(q)-1] != want {
+			t.Errorf("%s: asked for %q, want %q", pkg, q[len(q)-1], want)
+		}
+	}
+	const exact = "kernel-devel-5.14.0-1.el9.x86_64"
+	if q := dnfList.question(exact); q[len(q)-1] != exact {
+		t.Errorf("dnf is asked for %q", q[len(q)-1])
 	}
 }
 

@@ -86,6 +86,8 @@ func Enter(args []string) error {
 
 func (s stage) enter() error {
 	grouped := s.cgroup && joinGroup()
+	// The user goes through the folders that are made here, whatever the umask of whoever started the daemon, or the trial, was.
+	unix.Umask(0o022)
 	// A terminal's signals are for the daemon.
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)

@@ -308,6 +308,17 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestWhateverTheUmask: a trial has that of the administrator's shell, which on hardened hosts is 077, and so has a daemon that was started out of one.
+func TestWhateverTheUmask(t *testing.T) {
+	needRoot(t)
+	o := options(t)
+	defer unix.Umask(unix.Umask(0o077))
+	s := ready(t, o)
+	if a := s.scanFile(t, content(t, eicar()), scan.Limits{}); a.Result != scan.Infected {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestFilesAreClosed(t *testing.T) {
 	needRoot(t)
 	s := ready(t, fakeOptions(t))

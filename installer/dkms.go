@@ -104,7 +104,7 @@ func (r hookRun) noteDKMS(all []added) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
+	if err := durable.MakeFolder(path.Dir(name), 0o755); err != nil {
 		return err
 	}
 	return durable.Write(name, b, 0o644, nil)

@@ -3,10 +3,10 @@ package installer
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/filelock"
 )
 
@@ -34,7 +34,7 @@ func Acquire(ctx context.Context, h *Host, program string, wait time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := durable.MakeFolder(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
 	lock, err := filelock.Acquire(ctx, path, program, wait, h.Now())

@@ -8,11 +8,30 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ampconnector/amp/internal/host"
 )
+
+// TestLockFolder: it is the control socket's too, which anybody may connect to, and the first program to make it may have been started by a root with
+// another umask than services have.
+func TestLockFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Umask(syscall.Umask(0o077))
+	lock, err := Acquire(t.Context(), NewHost(host.At(dir), nil), "amp-remediate", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if fi, err := os.Stat(filepath.Join(dir, filepath.Dir(LockPath))); err != nil || fi.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", fi.Mode(), err)
+	}
+}
 
 func TestLock(t *testing.T) {
 	ctx := context.Background()

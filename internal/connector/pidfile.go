@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // ErrRunning is in the chain of the error of Run when another daemon holds the pid file.
@@ -20,7 +22,7 @@ type pidFile struct {
 }
 
 func lockPIDFile(path string) (*pidFile, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := durable.MakeFolder(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
 	for {

@@ -91,6 +91,20 @@ func TestAskAndAnswer(t *testing.T) {
 	}
 }
 
+// TestAnybodyMayConnect also where the daemon was started out of an administrator's shell, whose umask may keep all others from what it makes.
+func TestAnybodyMayConnect(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "run", "control.sock")
+	defer syscall.Umask(syscall.Umask(0o077))
+	l, err := Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if fi, err := os.Stat(filepath.Dir(socket)); err != nil || fi.Mode().Perm() != 0o755 {
+		t.Errorf("the socket's folder: %v, %v", fi.Mode(), err)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	dir := t.TempDir()
 	dead := filepath.Join(dir, "dead.sock")

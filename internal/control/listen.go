@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // ErrRunning is in the chain of the error of Listen when another daemon answers on the socket.
@@ -17,7 +19,7 @@ var ErrRunning = errors.New("another daemon is listening")
 // Listen makes the socket and its folder. Anybody may connect, since who may ask what is decided by the credentials that the kernel gives
 // (SO_PEERCRED, unix(7)). A socket that a dead daemon left is replaced.
 func Listen(path string) (*net.UnixListener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := durable.MakeFolder(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
 	if err := removeStale(path); err != nil {

@@ -54,6 +54,17 @@ func WriteNew(path string, b []byte, mode fs.FileMode) error {
 	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 }
 
+// MakeFolder makes a folder, and those above it, unless it is there. It gets the mode whatever the umask; one that is there stays as it is.
+func MakeFolder(path string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), mode); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, mode); err != nil {
+		return os.MkdirAll(path, mode) // no error where it is there, and a folder
+	}
+	return os.Chmod(path, mode)
+}
+
 // Remove removes a file for good, and reports whether there was one.
 func Remove(path string) (removed bool, err error) {
 	// Looked for first: removing what is not there is EROFS on a read-only file system.

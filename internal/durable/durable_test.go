@@ -1,11 +1,31 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
+
+func TestMakeFolder(t *testing.T) {
+	dir := t.TempDir()
+	defer syscall.Umask(syscall.Umask(0o077))
+	made, former, file := filepath.Join(dir, "made"), filepath.Join(dir, "former"), filepath.Join(dir, "file")
+	if err := errors.Join(os.Mkdir(former, 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{made: 0o755, former: 0o700} {
+		err := MakeFolder(path, 0o755)
+		if fi, statErr := os.Stat(path); err != nil || statErr != nil || fi.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v, want %v", path, err, fi.Mode(), mode)
+		}
+	}
+	if err := MakeFolder(file, 0o755); err == nil {
+		t.Error("a file passes as a folder")
+	}
+}
 
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()

@@ -19,7 +19,7 @@ type definitionStore struct{ *definitions.Store }
 
 // definitionsOf opens the store of the running host; images and hosts of other connectors have none that could be tried. A policy that
 // cannot be read allows nothing.
-func definitionsOf(r host.Root) installer.Definitions {
+func definitionsOf(r host.Root, log string) installer.Definitions {
 	if !r.Live() {
 		return nil
 	}
@@ -27,15 +27,23 @@ func definitionsOf(r host.Root) installer.Definitions {
 	if err != nil {
 		p = policy.Default()
 	}
-	log, err := trial.OpenLog(trial.Log)
-	if err != nil {
-		log = nil // where nobody may write it, the trial says what it has to say all the same
-	}
-	options := sandbox.Options{Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1, Log: log}
+	options := sandbox.Options{Executable: trial.Daemon, Service: trial.Service, Memory: uint64(p.Scan.MemoryMiB) << 20, Workers: 1}
 	return definitionStore{definitions.Open(definitions.Config{
 		Dir: definitions.Dir, BuiltIn: definitions.BuiltInDir, Program: "amp-remediate",
-		Prove: trial.ProveAs(options, host.Connectors[0].ScanAccount), Unsigned: p.Scan.Unsigned, FIPS: definitions.FIPS("/"),
+		Prove: prove(options, log), Unsigned: p.Scan.Unsigned, FIPS: definitions.FIPS("/"),
 	})}
+}
+
+// prove makes trials that write to the log. Most runs make none: they have it neither opened nor made.
+func prove(o sandbox.Options, log string) definitions.Prove {
+	return func(ctx context.Context, dir string) (scan.Report, error) {
+		with := o
+		if file, err := trial.OpenLog(log); err == nil { // else the trial says what it has to say all the same
+			defer file.Close()
+			with.Log = file
+		}
+		return trial.ProveAs(with, host.Connectors[0].ScanAccount)(ctx, dir)
+	}
 }
 
 // Current implements installer.Definitions.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,5 +167,16 @@ func TestStoredDefinitionsWithoutAnEngine(t *testing.T) {
 	step := &installer.RestoreDefinitions{}
 	if res, err := runOne(t, h, step, false); res.Outcome != installer.Skipped || err != nil || !strings.Contains(step.Remark().EN, "could not be tried") {
 		t.Errorf("%+v, %v, %q", res, err, step.Remark().EN)
+	}
+}
+
+// TestDefinitionsAreOnlyLookedAt: the store is there for every run, also one that changes nothing, and the log of the scan service is for trials.
+func TestDefinitionsAreOnlyLookedAt(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "ampscansvc.log")
+	if definitionsOf(host.At("/"), log) == nil {
+		t.Fatal("the running host has no store")
+	}
+	if _, err := os.Lstat(log); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the log was made: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/scan/trial"
 )
 
 // hands is what touches the host. A nil function is the real one; tests of the flow bring others.
@@ -34,7 +35,7 @@ func (h hands) target(r host.Root, log *slog.Logger) *installer.Host {
 		return h.Target(r, log)
 	}
 	target := installer.NewHost(r, log)
-	target.Definitions = definitionsOf(r)
+	target.Definitions = definitionsOf(r, trial.Log)
 	return target
 }
 

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -31,6 +32,24 @@ func Create(path string, mode fs.FileMode, write func(io.Writer) error) error {
 		return err
 	}
 	return SyncDirectory(filepath.Dir(path))
+}
+
+// OpenLog opens a file for appending, or makes it. Its folder may be one that others can write to: no link is followed, and what is there and no file is
+// neither waited for nor taken for a log.
+func OpenLog(path string, mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("open %s: expected a regular file, found %v", path, info.Mode())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // renameNew renames where nothing has the new name. File systems and kernels (before 3.15) that cannot do that at once have a second link made,

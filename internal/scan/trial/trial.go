@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
@@ -29,9 +30,7 @@ const Patience = 5 * time.Minute
 const logMode = 0o640
 
 // OpenLog opens the service's log, Log but in tests, for appending, or makes it.
-func OpenLog(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logMode)
-}
+func OpenLog(path string) (*os.File, error) { return durable.OpenLog(path, logMode) }
 
 // as fills in the ids of the scan account, which may be one of a directory service; without a usable one the trial is made as root, without
 // root's rights.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 const (
@@ -192,7 +194,7 @@ func daemonCommand(h *Host, binary, notify string) (*exec.Cmd, error) {
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
 		return nil, err
 	}
-	out, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o640)
+	out, err := durable.OpenLog(log, 0o640)
 	if err != nil {
 		return nil, err
 	}

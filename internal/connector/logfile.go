@@ -6,7 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"syscall"
+
+	"github.com/ampconnector/amp/internal/durable"
 )
 
 // LogPath is the daemon's own log, beside the event log.
@@ -55,7 +56,7 @@ func sameFile(a, b *os.File) bool {
 }
 
 func (f *logFile) reopen() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
+	file, err := durable.OpenLog(f.path, 0o640)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {

@@ -183,7 +183,7 @@ func (p *Packages) install(ctx context.Context, h *Host, names []string) ([]byte
 	return row.attempt(ctx, h, host.PackageManager{Name: p.Manager}.InstallCommand(names...))
 }
 
-// attempt runs a command that installs, once more after what was in its way.
+// attempt runs a command that installs or removes, once more after what was in its way.
 func (row managerRow) attempt(ctx context.Context, h *Host, command []string) ([]byte, error) {
 	out, err := row.run(ctx, h, command)
 	if err == nil {
@@ -260,8 +260,7 @@ func (p *Packages) Undo(ctx context.Context, h *Host) error {
 	if len(remove) == asked {
 		return nil
 	}
-	_, err = row.run(ctx, h, remove)
-	return err
+	return explained(row.attempt(ctx, h, remove))
 }
 
 // missing are those of Names and Instead that the package database does not have.

@@ -30,8 +30,10 @@ done
 printf '%s ' "$verb$names" >> told
 case $verb in
 update) : > trouble ;;
-install) if [ -s trouble ]; then cat trouble; exit 100; fi
-	for p in $names; do if [ -e lacks-$p ]; then echo "E: Unable to locate package $p"; exit 100; fi; : > has-$p; printf '#!/bin/sh\n' > ../usr/bin/tool-of-$p; chmod +x ../usr/bin/tool-of-$p; done ;;
+install|remove) if [ -s trouble ]; then cat trouble; exit 100; fi ;;
+esac
+case $verb in
+install) for p in $names; do if [ -e lacks-$p ]; then echo "E: Unable to locate package $p"; exit 100; fi; : > has-$p; printf '#!/bin/sh\n' > ../usr/bin/tool-of-$p; chmod +x ../usr/bin/tool-of-$p; done ;;
 remove) for p in $names; do rm has-$p; done ;;
 esac
 `, 0o755)
@@ -191,6 +193,21 @@ func TestPackagesUndo(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(h.dir, "state/has-old")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPackagesUndoneAfterAPowerLoss: dpkg, interrupted too, does nothing before what it was at is ended.
+func TestPackagesUndoneAfterAPowerLoss(t *testing.T) {
+	h := testServiceHost(t)
+	h.apt("E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
+	h.write("state/has-new", "", 0o644)
+	h.write("usr/bin/dpkg", "#!/bin/sh\nprintf '%s ' \"dpkg $*\" >> "+h.dir+"/state/told\n: > "+h.dir+"/state/trouble\n", 0o755)
+	step := &Packages{Manager: "apt", Names: []string{"new"}, Fresh: []string{"new"}}
+	if err := step.Undo(t.Context(), h.Host); err != nil {
+		t.Error(err)
+	}
+	if got, want := h.told(), "remove new dpkg --force-confold --configure -a remove new"; got != want {
+		t.Errorf("told %q, want %q", got, want)
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *source) askToBeWoken() error {
 	if s.gone {
 		return ringbuf.ErrClosed
 	}
-	return s.kernel.maps["reader_waits"].Put(uint32(0), uint32(1))
+	return s.waits.Put(uint32(0), uint32(1))
 }
 
 // backlog is how many bytes are in the ring.

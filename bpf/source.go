@@ -49,8 +49,9 @@ type source struct {
 	free    *time.Timer    // gives memory back; nil before the first settings
 	final   monitor.Counts // once closed, without the tally
 
-	ring sync.Mutex // against Close, which takes the ring away
-	gone bool       // the ring is
+	ring  sync.Mutex // against Close, which takes the ring away
+	gone  bool       // the ring is
+	waits *ebpf.Map  // by which the next record wakes the reader
 }
 
 // Open loads and attaches the programs that the settings ask for, and returns the source of their events. Events that happen before Run
@@ -126,6 +127,7 @@ func (s *source) start(settings monitor.Settings) error {
 		return fmt.Errorf("open the ring of events: %w", err)
 	}
 	s.reader.SetDeadline(time.Unix(1, 0)) // it never sleeps
+	s.waits = s.kernel.maps["reader_waits"]
 	if s.sleeps, err = newRingSleep(s.kernel.maps["events"]); err != nil {
 		return fmt.Errorf("poll the ring of events: %w", errors.Join(err, s.reader.Close()))
 	}

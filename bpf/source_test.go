@@ -318,6 +318,43 @@ func TestVerifierErrorIsBrief(t *testing.T) {
 	}
 }
 
+// TestReaderSleepsWhileMapsAreMade: settings that want more than those before have more maps made, beside the reader.
+func TestReaderSleepsWhileMapsAreMade(t *testing.T) {
+	needsBPF(t)
+	s, err := open(t.Context(), processes, options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	asked := make(chan error, 1)
+	enough := make(chan struct{})
+	go func() {
+		var err error
+		for err == nil {
+			select {
+			case <-enough:
+				asked <- nil
+				return
+			default:
+				err = s.askToBeWoken()
+			}
+		}
+		asked <- err
+	}()
+	for until := time.Now().Add(time.Second); time.Now().Before(until); {
+		s.mu.Lock()
+		for range 1000 { // as makeMaps does, more often
+			s.kernel.maps["more"] = nil
+			delete(s.kernel.maps, "more")
+		}
+		s.mu.Unlock()
+	}
+	close(enough)
+	if err := <-asked; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunEndsWithContextAndAgain(t *testing.T) {
 	needsBPF(t)
 	s, err := Open(t.Context(), processes)

@@ -8,6 +8,7 @@
 
 #include "kernel.h"
 
+#define AF_UNSPEC 0
 #define AF_INET 2
 #define AF_INET6 10
 

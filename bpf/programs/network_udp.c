@@ -82,15 +82,21 @@ static __noinline void datagram(struct sock *sk, struct amp_ends *e, __u8 inboun
 }
 
 /* The peer's address as it is given with a packet, to the kernel or by it.
- * A value other than 0: it is none of IP. */
-static __always_inline int named(struct amp_ends *e, const struct sockaddr_in6 *name)
+ * One of no family is one of IPv4 for a socket of that, and for one of IPv6 as
+ * none (udp_sendmsg(), udpv6_sendmsg()). A value other than 0: it is none of IP. */
+static __always_inline int named(struct amp_ends *e, struct sock *sk,
+				 const struct sockaddr_in6 *name)
 {
+	if (name->family == AF_UNSPEC && BPF_CORE_READ(sk, __sk_common.skc_family) != AF_INET) {
+		read_remote(e, sk);
+		return 0;
+	}
 	if (name->family == AF_INET6) {
 		e->remote[0] = name->address[0];
 		e->remote[1] = name->address[1];
 		e->remote[2] = name->address[2];
 		e->remote[3] = name->address[3];
-	} else if (name->family == AF_INET) {
+	} else if (name->family == AF_INET || name->family == AF_UNSPEC) {
 		/* struct sockaddr_in has its address where this one has flow. */
 		put_v4(e->remote, name->flow);
 	} else {
@@ -110,7 +116,7 @@ static __noinline void sends(struct sock *sk, struct msghdr *msg)
 		return;
 	if (!given) {
 		read_remote(&e, sk);
-	} else if (bpf_probe_read_kernel(&name, sizeof(name), given) || named(&e, &name)) {
+	} else if (bpf_probe_read_kernel(&name, sizeof(name), given) || named(&e, sk, &name)) {
 		return;
 	}
 	if (e.remote_port) /* else it is an error */
@@ -223,13 +229,15 @@ static __noinline void called(__s64 fd, __u64 at, __u8 inbound)
 	if (at && (bpf_probe_read_user(&name, sizeof(struct sockaddr_in), (void *)at) ||
 		   (name.family == AF_INET6 &&
 		    bpf_probe_read_user(&name, sizeof(name), (void *)at)) ||
-		   named(&e, &name)))
+		   (name.family != AF_INET6 && name.family != AF_INET && name.family != AF_UNSPEC)))
 		return;
 	sk = socket_of(fd);
 	if (!sk || protocol_of(sk) != IPPROTO_UDP)
 		return;
 	if (!at)
 		read_remote(&e, sk);
+	else if (named(&e, sk, &name))
+		return;
 	if (e.remote_port)
 		datagram(sk, &e, inbound, 0);
 }

@@ -401,8 +401,10 @@ static void datagram(const struct sock *sk, struct amp_ends *e, u8 inbound, cons
 	amp_leave(room);
 }
 
-/* The peer's address as it is given with a packet; false: it is none of IP. */
-static bool named(struct amp_ends *e, const struct sockaddr *name, int size)
+/* The peer's address as it is given with a packet; false: it is none of IP. One of no
+ * family is one of IPv4 for a socket of that, and for one of IPv6 as none
+ * (udp_sendmsg(), udpv6_sendmsg()). */
+static bool named(struct amp_ends *e, const struct sock *sk, const struct sockaddr *name, int size)
 {
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)name;
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)name;
@@ -412,7 +414,11 @@ static bool named(struct amp_ends *e, const struct sockaddr *name, int size)
 		e->remote_port = ntohs(v6->sin6_port);
 		return true;
 	}
-	if (size >= (int)sizeof(*v4) && v4->sin_family == AF_INET) {
+	if (size >= (int)sizeof(name->sa_family) && name->sa_family == AF_UNSPEC && sk->sk_family != AF_INET) {
+		read_remote(e, sk);
+		return true;
+	}
+	if (size >= (int)sizeof(*v4) && (v4->sin_family == AF_INET || v4->sin_family == AF_UNSPEC)) {
 		put_v4(e->remote, v4->sin_addr.s_addr);
 		e->remote_port = ntohs(v4->sin_port);
 		return true;
@@ -430,7 +436,7 @@ static int sends(struct kprobe *p, struct pt_regs *regs)
 		return 0;
 	if (!msg->msg_name)
 		read_remote(&e, sk);
-	else if (!named(&e, msg->msg_name, msg->msg_namelen))
+	else if (!named(&e, sk, msg->msg_name, msg->msg_namelen))
 		return 0;
 	if (e.remote_port) /* else it is an error */
 		datagram(sk, &e, 0, NULL);

@@ -529,6 +529,8 @@ func sendmmsg(fd int, b []byte, to []netip.AddrPort) error {
 		messages[i].msghdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&names[i])), Namelen: unix.SizeofSockaddrInet4, Iov: &iov}
 		messages[i].msghdr.SetIovlen(1)
 	}
+	// For a socket of IPv4 an address of no family is one of IPv4 (udp_sendmsg() of the kernel).
+	names[len(names)-1].Family = unix.AF_UNSPEC
 	n, _, errno := syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])), uintptr(len(to)), 0, 0, 0)
 	runtime.KeepAlive(names)
 	if errno != 0 || int(n) != len(to) {

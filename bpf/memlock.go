@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/capability"
 )
 
 // withMemlock calls create, and once more without a limit on locked memory where the first call was refused as kernels before 5.11
@@ -32,10 +34,6 @@ func withMemlock(create func() error) error {
 
 // mayUseBPF reports whether a capability that bpf(2) asks for is effective; true where that cannot be read. In a user namespace it may be without force.
 func mayUseBPF() bool {
-	var sets [2]unix.CapUserData
-	if unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0]) != nil {
-		return true
-	}
-	effective := uint64(sets[1].Effective)<<32 | uint64(sets[0].Effective)
-	return effective&(1<<unix.CAP_SYS_ADMIN|1<<unix.CAP_BPF) != 0
+	held, err := capability.Get()
+	return err != nil || held.Effective&(1<<unix.CAP_SYS_ADMIN|1<<unix.CAP_BPF) != 0
 }

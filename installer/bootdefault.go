@@ -108,7 +108,7 @@ func (s *BootDefault) Prepare(ctx context.Context, h *Host) (err error) {
 func (s *BootDefault) current(ctx context.Context, h *Host) (string, error) {
 	switch s.Loader {
 	case host.Grubby:
-		b, err := h.Run(ctx, s.Tool, "--default-kernel")
+		b, err := h.Ask(ctx, s.Tool, "--default-kernel")
 		return strings.TrimSpace(string(b)), err
 	case host.SystemdBoot:
 		return host.EFIDefaultEntry(h.Root)

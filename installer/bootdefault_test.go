@@ -116,6 +116,35 @@ func TestBootDefaultByHand(t *testing.T) {
 	}
 }
 
+// grubby stands in for that of EL9, which complains of what it does not find beside the answer.
+const grubby = `#!/bin/sh
+case $1 in
+--default-kernel) echo 'grep: /boot/grub2/grubenv: No such file or directory' >&2; cat "${0%/usr/sbin/grubby}/default";;
+--set-default=*) printf '%s\n' "${1#--set-default=}" >"${0%/usr/sbin/grubby}/default"; echo "The default is $1";;
+esac
+`
+
+// What grubby complains of is no part of the default's name.
+func TestGrubbyIsReadWithoutItsComplaints(t *testing.T) {
+	s := scratch{t.TempDir()}
+	s.write(t, "/usr/sbin/grubby", grubby, 0o755)
+	s.write(t, "/default", "/boot/vmlinuz-"+oldRelease+"\n", 0o644)
+	h := NewHost(host.At(s.dir), nil)
+	step := bootPlan(t.Context(), h).Items[0].Step.(*BootDefault)
+	if err := errors.Join(step.Prepare(t.Context(), h), step.Apply(t.Context(), h)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "/boot/vmlinuz-" + oldRelease; step.Former != want {
+		t.Errorf("the default before is %q, expected %q", step.Former, want)
+	}
+	if err := step.Undo(t.Context(), h); err != nil {
+		t.Error(err)
+	}
+	if got, want := s.read(t, "/default"), "/boot/vmlinuz-"+oldRelease+"\n"; got != want {
+		t.Errorf("after the undo it is %q, expected %q", got, want)
+	}
+}
+
 func TestGrubSaved(t *testing.T) {
 	for content, want := range map[string]string{
 		"# GRUB Environment Block\n" + strings.Repeat("#", 999):                           "",

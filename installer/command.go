@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,19 +30,31 @@ func (h *Host) Run(ctx context.Context, tool string, args ...string) ([]byte, er
 	return h.answer(ctx, "", tool, args...)
 }
 
+// Ask is Run for an answer that is parsed: standard output alone. What a tool warns of on the other stream is for the log and the error.
+func (h *Host) Ask(ctx context.Context, tool string, args ...string) ([]byte, error) {
+	answer, complaints, err := h.call(ctx, keeping{tool: tool, args: args, apart: true})
+	if err != nil && lastOutputLine(complaints) == "" {
+		complaints = answer
+	}
+	return answer, toolError(ctx, commandLine(tool, args), complaints, err)
+}
+
 // answer is Run with what the tool is to read on its standard input, which no log gets.
 func (h *Host) answer(ctx context.Context, input, tool string, args ...string) ([]byte, error) {
-	path, err := h.tool(tool)
-	if err != nil {
-		return nil, err
+	said, _, err := h.call(ctx, keeping{input: input, tool: tool, args: args})
+	return said, toolError(ctx, commandLine(tool, args), said, err)
+}
+
+// call finds a tool, runs it, and logs what it said.
+func (h *Host) call(ctx context.Context, k keeping) (said, complaints []byte, err error) {
+	if k.path, err = h.tool(k.tool); err != nil {
+		return nil, nil, err
 	}
 	began := time.Now()
-	said, err := h.keep(ctx, input, tool, path, args)
-	h.Log.InfoContext(ctx, "ran", "command", commandLine(tool, args), "took", time.Since(began), "output", strings.TrimSpace(string(said)), "error", err)
-	if err != nil {
-		return said, toolError(ctx, commandLine(tool, args), said, err)
-	}
-	return said, nil
+	said, complaints, err = h.keep(ctx, k)
+	h.Log.InfoContext(ctx, "ran", "command", commandLine(k.tool, k.args), "took", time.Since(began),
+		"output", strings.TrimSpace(string(slices.Concat(complaints, said))), "error", err)
+	return said, complaints, err
 }
 
 // tool finds the program file of a tool.
@@ -67,7 +80,11 @@ func (e *MissingToolError) Error() string {
 // Is makes it one of fs.ErrNotExist.
 func (e *MissingToolError) Is(target error) bool { return target == fs.ErrNotExist }
 
+// toolError says of a failure which command it was of and the last line of what the tool said.
 func toolError(ctx context.Context, command string, out []byte, err error) error {
+	if _, missing := errors.AsType[*MissingToolError](err); err == nil || missing {
+		return err
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", command, errors.Join(context.Cause(ctx), err))
 	}

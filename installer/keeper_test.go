@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,7 @@ func (s scratch) fifo(t *testing.T, name string) string {
 // A tool gets nothing to read, one pipe for what it says, no terminal, and no other descriptor: neither the lock nor our end of the pipe.
 func TestToolInheritsNothing(t *testing.T) {
 	s := script(t, `
-for fd in /proc/$$/fd/*; do [ ${fd##*/} -gt 9 ] || { printf '%s ' ${fd##*/}; readlink $fd; }; done
+for fd in /proc/$$/fd/*; do [ ${fd##*/} -gt 9 ] || { readlink $fd > /dev/null && printf "%s " ${fd##*/} && readlink $fd; }; done
 (true < /dev/tty) 2> /dev/null && echo a terminal
 exit 0
 `)
@@ -47,19 +48,41 @@ exit 0
 		t.Fatal(err)
 	}
 	defer lock.Release()
-	out, err := h.Run(t.Context(), "tool")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for line := range strings.Lines(string(out)) {
-		if fields := strings.Fields(line); len(fields) == 2 {
-			to, _, _ := strings.Cut(fields[1], ":")
-			got = append(got, fields[0]+" "+to)
+	for name, run := range map[string]func(context.Context, string, ...string) ([]byte, error){"Run": h.Run, "Ask": h.Ask} {
+		out, err := run(t.Context(), "tool")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(out)) {
+			if fields := strings.Fields(line); len(fields) == 2 {
+				to, _, _ := strings.Cut(fields[1], ":")
+				got = append(got, fields[0]+" "+to)
+			}
+		}
+		if want := "0 /dev/null, 1 pipe, 2 pipe"; strings.Join(got, ", ") != want || strings.Contains(string(out), "a terminal") {
+			t.Errorf("%s: %s; want %s", name, out, want)
 		}
 	}
-	if want := "0 /dev/null, 1 pipe, 2 pipe"; strings.Join(got, ", ") != want || strings.Contains(string(out), "a terminal") {
-		t.Errorf("%s; want %s", out, want)
+}
+
+// An answer is what a tool says on standard output. An error has what it complained of, and what it said where it complained of nothing.
+func TestToolAnswer(t *testing.T) {
+	s := script(t, `case $1 in
+both) echo err >&2; echo out;;
+fail) echo why >&2; echo out; exit 9;;
+quiet) echo out; exit 9;;
+much) head -c 200000 /dev/zero >&2; echo out;;
+esac
+`)
+	for word, why := range map[string]string{"both": "", "much": "", "fail": "tool fail: exit status 9: why", "quiet": "tool quiet: exit status 9: out"} {
+		out, err := s.host().Ask(t.Context(), "tool", word)
+		if string(out) != "out\n" || err == nil && why != "" || err != nil && err.Error() != why {
+			t.Errorf("%s: %q, %v; want what it said and the error %q", word, out, err, why)
+		}
+	}
+	if _, err := s.host().Ask(t.Context(), "nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a tool that is not there: %v", err)
 	}
 }
 

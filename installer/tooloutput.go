@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -32,6 +33,9 @@ func newToolOutput() (*toolOutput, error) {
 	}
 	return &toolOutput{os.NewFile(uintptr(p[0]), "output of a tool"), os.NewFile(uintptr(p[1]), "output of a tool"), make(chan struct{}), nil}, nil
 }
+
+// close is for a pipe that no tool got.
+func (o *toolOutput) close() error { return errors.Join(o.read.Close(), o.write.Close()) }
 
 // collect reads what the tool says while it runs. From now on only the tool has the other end.
 func (o *toolOutput) collect() {

@@ -299,6 +299,24 @@ func (s *scanning) testKilled(before int) {
 	}
 }
 
+// A service that ends before its report, since Go's runtime or its threads get no memory, names memory as the cause.
+func TestScannerWithoutMemoryForTheRuntime(t *testing.T) {
+	s := newScanning(t)
+	s.build("ampscansvc", "./../../cmd/ampscansvc", "-tags", "fakeengine")
+	for less, want := range map[int]string{60: "since memory was refused", 20: "since a thread was refused"} {
+		settings := scanOn()
+		settings.MemoryMiB = -less // of what the program takes beside its engine
+		s.Apply(settings)
+		st := s.until("failed", func(st control.Scan) bool { return st.State == control.ScanFailed && strings.Contains(st.Error, want) })
+		if st.Cause != control.ScanMemory || st.Stage != "" {
+			t.Errorf("%d MiB less than the program takes: %+v", less, st)
+		}
+	}
+	if log, err := os.ReadFile(s.places.log); err != nil || !strings.Contains(string(log), "fatal error: ") {
+		t.Errorf("the log has %.200q, %v", log, err)
+	}
+}
+
 // A set goes live by itself when an updater has brought it, and one that is damaged later is left for the one before.
 func TestScannerTakesDefinitions(t *testing.T) {
 	s := newScanning(t)

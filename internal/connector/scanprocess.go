@@ -125,6 +125,7 @@ func (p scanProcess) Wait() supervise.Exit {
 		return supervise.Exit{Status: -1}
 	}
 	e := supervise.ExitOf(state)
+	e.Short = p.Shortage()
 	if e.Signal == syscall.SIGKILL {
 		e.Memory, _ = p.group.KilledAt() // where that cannot be read, it is a SIGKILL as others are
 	}

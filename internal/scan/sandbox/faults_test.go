@@ -19,6 +19,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/sandbox"
+	"github.com/ampconnector/amp/internal/scan/trial"
 )
 
 // fakeOptions are those of a service with the stand-in for the engine, and files in its directory of definitions.
@@ -185,8 +186,13 @@ func TestMemoryShortAtLoad(t *testing.T) {
 	var r scan.Report
 	for _, mib := range []uint64{8, 10, 12, 14} {
 		o.Memory = mib << 20
-		if r = start(t, o).report; r.Stage != 0 {
-			break // else Go's runtime, which the library calls to tell its messages, was the first to find no memory, and ended the service
+		s := start(t, o)
+		if r = s.report; r.Stage != 0 {
+			break
+		}
+		// Go's runtime, which the library calls to tell its messages, was the first to find no memory, and ended the service.
+		if s.Shortage() == "" {
+			t.Errorf("%d MiB: the service ended without a report and without naming a shortage", mib)
 		}
 	}
 	if r.Stage != scan.StageDefinitions || r.Cause != scan.MemoryShort || r.File != "" || r.Sandbox&scan.SandboxMemory == 0 {
@@ -194,6 +200,27 @@ func TestMemoryShortAtLoad(t *testing.T) {
 	}
 	o.Memory = 256 << 20
 	ready(t, o)
+}
+
+// less is a limit of so many bytes below what the program itself takes.
+func less(bytes uint64) uint64 { return -bytes }
+
+// Where Go's runtime or the threads find no memory there is no report. The service's words tell it, and no definitions are to blame.
+func TestMemoryShortBeforeTheReport(t *testing.T) {
+	needRoot(t)
+	o := options(t)
+	ready(t, o)
+	for memory, want := range map[uint64]string{less(60 << 20): "memory was refused", less(20 << 20): "a thread was refused"} {
+		o.Memory = memory
+		s := start(t, o)
+		if short := s.Shortage(); s.report.Stage != 0 || !strings.HasPrefix(short, want) {
+			t.Errorf("%d MiB less than it takes: report %+v, shortage %q, expected none and %q", -memory>>20, s.report, short, want)
+		}
+		report, err := trial.Prove(o)(t.Context(), o.Definitions)
+		if report.Cause != scan.MemoryShort || report.Stage != 0 || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d MiB less than it takes: trial %+v, %v", -memory>>20, report, err)
+		}
+	}
 }
 
 func TestBadDefinitions(t *testing.T) {

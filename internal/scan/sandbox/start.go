@@ -30,7 +30,7 @@ type Options struct {
 	Workers      int      // scans that run side by side; 0 is 2
 	Nice         int      // see nice(2), 0 to 19
 	Check        bool     // the service ends after its report: a trial load
-	Log          *os.File // what the service's standard error becomes; nil for none
+	Log          *os.File // gets what the service says on standard error, as much as Scratch; stays the caller's; nil for none
 
 	// Memory is how much private memory the service may have, in bytes, what the program itself takes (see Overhead) not counted; 0 for no
 	// limit. Beside the definitions it has to hold, for each worker, addresses for a whole file, and for what is unpacked of it: the
@@ -84,6 +84,7 @@ type Process struct {
 	Conn *scan.Conn
 
 	process *os.Process
+	words   *words
 	ended   chan struct{}
 	state   *os.ProcessState
 	err     error
@@ -104,13 +105,14 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer null.Close()
-	log := o.Log
-	if log == nil {
-		log = null
+	words, mouth, err := listen(o.Log, o.withDefaults().Scratch)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
-	p := &Process{Conn: conn, ended: make(chan struct{})}
+	defer mouth.Close()
+	p := &Process{Conn: conn, words: words, ended: make(chan struct{})}
 	started := make(chan error)
-	files := []*os.File{null, null, log, theirs}
+	files := []*os.File{null, null, mouth, theirs}
 	if o.Cgroup != nil {
 		files = append(files, o.Cgroup)
 	}
@@ -137,6 +139,7 @@ func (p *Process) run(ctx context.Context, o Options, attr *os.ProcAttr, started
 	defer stop()
 	started <- nil
 	p.state, p.err = p.process.Wait()
+	p.words.end()
 	close(p.ended)
 }
 
@@ -144,6 +147,12 @@ func (p *Process) run(ctx context.Context, o Options, attr *os.ProcAttr, started
 func (p *Process) Wait() (*os.ProcessState, error) {
 	<-p.ended
 	return p.state, p.err
+}
+
+// Shortage waits for the process's end and says what it named itself as what it had too little of; "" where it named nothing.
+func (p *Process) Shortage() string {
+	<-p.ended
+	return p.words.shortage
 }
 
 // Ended is closed when the process has ended.

@@ -103,10 +103,14 @@ func (e Exit) String() string {
 	if e.Memory != 0 {
 		return fmt.Sprintf("by %s, at its memory limit of %d MiB", signalName(e.Signal), e.Memory>>20)
 	}
+	how := fmt.Sprintf("with status %d", e.Status)
 	if e.Signal != 0 {
-		return "by " + signalName(e.Signal)
+		how = "by " + signalName(e.Signal)
 	}
-	return fmt.Sprintf("with status %d", e.Status)
+	if e.Short != "" {
+		how += ", since " + e.Short
+	}
+	return how
 }
 
 func signalName(s syscall.Signal) string {

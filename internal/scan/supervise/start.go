@@ -112,6 +112,9 @@ func (s *Supervisor) silent(ctx context.Context, i *instance, err error) *StartE
 	if i.exit.Memory != 0 {
 		return &StartError{Cause: control.ScanMemory, Text: fmt.Sprintf("it came to its memory limit of %d MiB, and the kernel ended it", i.exit.Memory>>20)}
 	}
+	if i.exit.Short != "" { // which makes Go's runtime end with status 2, and purego with SIGABRT
+		return &StartError{Cause: control.ScanMemory, Text: "without a report it ended " + i.exit.String()}
+	}
 	if i.exit.Signal != 0 {
 		return &StartError{Cause: control.ScanKilled, Text: "it was ended by " + signalName(i.exit.Signal) + hint(i.exit)}
 	}

@@ -50,6 +50,7 @@ type Exit struct {
 	Signal syscall.Signal // 0 if none ended it
 	Status int            // its exit status otherwise
 	Memory uint64         // bytes of the limit of its control group, where the kernel ended it for that; else 0
+	Short  string         // what it said itself that it had too little of, in words of ours that end a sentence; else ""
 }
 
 // ExitOf reads it of a process that was waited for.

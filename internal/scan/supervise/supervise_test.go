@@ -289,6 +289,8 @@ func TestStartsThatFail(t *testing.T) {
 		{"seccomp", func(h *house) { h.exit = &Exit{Signal: syscall.SIGSYS} }, "", control.ScanKilled, "SIGSYS: its seccomp", ""},
 		{"crash", func(h *house) { h.exit = &Exit{Signal: syscall.SIGSEGV} }, "", control.ScanKilled, "SIGSEGV", ""},
 		{"memory limit", func(h *house) { h.exit = &Exit{Signal: syscall.SIGKILL, Memory: 2736 << 20} }, "", control.ScanMemory, "its memory limit of 2736 MiB, and the kernel ended it", ""},
+		{"memory of its runtime", func(h *house) { h.exit = &Exit{Status: 2, Short: "memory was refused"} }, "", control.ScanMemory, "it ended with status 2, since memory was refused", ""},
+		{"stack of its threads", func(h *house) { h.exit = &Exit{Signal: syscall.SIGABRT, Short: "a thread was refused"} }, "", control.ScanMemory, "by SIGABRT, since a thread", ""},
 		{"killed", func(h *house) { h.exit = &Exit{Signal: syscall.SIGKILL} }, "", control.ScanKilled, "SIGKILL: memory ran out, or somebody", ""},
 		{"status", func(h *house) { h.exit = &Exit{Status: 127} }, "", control.ScanProgram, "status 127", ""},
 		{"hangs", func(h *house) {

@@ -76,15 +76,19 @@ func Prove(o sandbox.Options) definitions.Prove {
 		case waitErr != nil:
 			return scan.Report{}, waitErr
 		case err != nil:
-			return died(dir, state, err)
+			return died(dir, state, p.Shortage(), err)
 		}
 		return *message.Report, closeErr
 	}
 }
 
 // died says what a service that ended without a report tells of the definitions. Crashed by a fault of its own, it did so on them: without
-// any, the engine has nothing to do at its start that files could influence. All else may have other reasons.
-func died(dir string, state *os.ProcessState, err error) (scan.Report, error) {
+// any, the engine has nothing to do at its start that files could influence. Memory that did not suffice may suffice tomorrow. All else may have
+// other reasons.
+func died(dir string, state *os.ProcessState, short string, err error) (scan.Report, error) {
+	if short != "" {
+		return scan.Report{Cause: scan.MemoryShort, Error: short}, fmt.Errorf("trial of %s: the scan service ended (%v) without a report, since %s", dir, state, short)
+	}
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
 		switch signal := status.Signal(); signal {

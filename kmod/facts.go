@@ -8,6 +8,7 @@ import (
 
 	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/durable"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 )
@@ -125,16 +126,18 @@ func readOutcome(r host.Root) host.Reading[Outcome] {
 }
 
 // WhyNot is why a module is not loaded, as far as it is known: what the last attempt met.
-func (f *Facts) WhyNot(module string) string {
+func (f *Facts) WhyNot(module string) fault.Text {
 	switch t := f.Tried; {
 	case t.Known() && t.Value.Refused[module] != "":
-		return t.Value.Refused[module]
+		return fault.Verbatim(t.Value.Refused[module])
 	case errors.Is(t.Err, fs.ErrNotExist):
-		return "kernel module " + module + " was not loaded since the host was started"
+		return fault.Text{
+			EN: "kernel module %s was not loaded since the host was started", JA: "カーネルモジュール %s はホストの起動後に読み込まれていません",
+		}.With(module)
 	case t.Err != nil:
-		return t.Err.Error()
+		return fault.Verbatim(t.Err.Error())
 	}
-	return "kernel module " + module + " is not loaded"
+	return fault.Text{EN: "kernel module %s is not loaded", JA: "カーネルモジュール %s は読み込まれていません"}.With(module)
 }
 
 // Support says whether the source can be opened: all of its modules are loaded.
@@ -142,10 +145,10 @@ func (f *Facts) Support() monitor.Support {
 	for _, m := range modules {
 		switch loaded := f.Loaded[m.name]; {
 		case loaded.Err != nil:
-			return monitor.Support{Reason: loaded.Err.Error()}
+			return monitor.Support{Reason: fault.Verbatim(loaded.Err.Error())}
 		case !loaded.Value:
 			return monitor.Support{Known: true, Reason: f.WhyNot(m.name)}
 		}
 	}
-	return monitor.Support{Yes: true, Known: true, Reason: "the kernel modules are loaded"}
+	return monitor.Support{Yes: true, Known: true, Reason: fault.Text{EN: "the kernel modules are loaded", JA: "カーネルモジュールが読み込まれています"}}
 }

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// spokenRooms are the folders whose texts a person reads through amp-remediate and amp-install.
-var spokenRooms = []string{"../internal/fault", "../internal/health", "../installer", "../remediate", "../cmd/amp-remediate", "../cmd/internal/hostsetup"}
+// spokenRooms are the folders whose texts a person reads.
+var spokenRooms = []string{"../internal/fault", "../internal/health", "../installer", "../remediate", "../cmd/amp-remediate", "../cmd/internal/hostsetup", "../cmd/ampcli", "../internal/monitor", "../internal/degraded", "../internal/control", "../internal/connector", "../kmod"}
 
 // TestLiteralsAreInBothLanguages looks at every text in the source, also those that no test comes to.
 func TestLiteralsAreInBothLanguages(t *testing.T) {

@@ -33,7 +33,7 @@ func japanese(s string) bool {
 
 var (
 	// value is what stays as it is in every language: a path, an option, a number, a name with a hyphen, an output of a command.
-	value = regexp.MustCompile(`%[^a-zA-Z]*[a-zA-Z]|[^\s,;:]*[/0-9_=<-][^\s,;:]*|\bu?name -r\b|\b(uid|gid|root)\b`)
+	value = regexp.MustCompile(`%[^a-zA-Z]*[a-zA-Z]|[^\s,;:]*[/0-9_=<-][^\s,;:]*|\bu?name -r\b|\b(uid|gid|root|ID)\b`)
 	words = regexp.MustCompile(`[A-Za-z]{2,}`)
 )
 

@@ -101,7 +101,7 @@ func newCore(config Config) *core {
 	c.scanner = c.OpenScanner(ScanSurroundings{Found: c.detected, Changed: func() { c.note("scan service") }})
 	c.published.Store(&control.Status{
 		Running: true, Version: c.Version, PID: os.Getpid(), Started: c.started, Mode: control.NoMode, Scan: control.Scan{State: control.ScanStarting, Detail: "starting"}, Faults: []control.Fault{},
-		Source: control.Source{Name: string(monitor.NoSource), Reason: "the daemon is starting"},
+		Source: control.SourceBecause(string(monitor.NoSource), reasonStarting),
 	})
 	return c
 }

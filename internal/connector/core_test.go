@@ -93,7 +93,7 @@ func TestFaultThatIsThereAtStartIsRaisedAtOnce(t *testing.T) {
 			t.Errorf("ledger has %v", got)
 		}
 		s := c.status()
-		if s.Mode != control.NoMode || s.Source.Name != "none" || s.Source.Reason != "fault 19; no fanotify" || s.Canary != nil {
+		if s.Mode != control.NoMode || s.Source.Name != "none" || s.Source.Reason != "fault 19; no fanotify" || s.Source.ReasonJA != "fault 19。no fanotify" || s.Canary != nil {
 			t.Errorf("%+v; expected that nothing is monitored because of fault 19", s)
 		}
 	})

@@ -25,7 +25,7 @@ func TestLayoutsAreReadBesideTheLoop(t *testing.T) {
 	w := &world{monitored: true, fallback: true, tree: "whole"}
 	inWorld(t, w, func(t *testing.T, c *core) {
 		s := c.status()
-		if s.Mode != control.Degraded || s.Source.Error != "" || s.Source.Layouts == nil || !s.Source.Layouts.Pending || !strings.Contains(s.Source.Reason, "stands in until then") {
+		if s.Mode != control.Degraded || s.Source.Error != "" || s.Source.Layouts == nil || !s.Source.Layouts.Pending || !strings.Contains(s.Source.Reason, "stands in until then") || !strings.Contains(s.Source.ReasonJA, "完了するまで") {
 			t.Errorf("%+v, layouts %+v, mode %s; expected the degraded source until the layouts are there", s.Source, s.Source.Layouts, s.Mode)
 		}
 		before := w.evaluated()

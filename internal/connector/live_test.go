@@ -171,7 +171,7 @@ func (l *live) check(f *health.Facts) []fault.Finding {
 }
 
 func chooseBPF(f *health.Facts) monitor.Choice {
-	works := monitor.Support{Known: true, Yes: true, Reason: "recorded"}
+	works := monitor.Support{Known: true, Yes: true, Reason: fault.Verbatim("recorded")}
 	p := f.Policy.Value
 	return monitor.Choose(monitor.Inputs{Wanted: p.MonitorFiles || p.MonitorNetwork, BPF: works, BTF: works})
 }

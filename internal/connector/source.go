@@ -17,7 +17,7 @@ func (c *core) chooseSource(ctx context.Context) {
 	defer c.atWork()()
 	choice := c.Choose(c.facts)
 	if choice != c.choice {
-		c.Log.Info("event source chosen", "source", choice.Source, "reason", choice.Reason)
+		c.Log.Info("event source chosen", "source", choice.Source, "reason", choice.Reason.EN)
 	}
 	c.choice = choice
 	switch {

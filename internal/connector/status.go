@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
 )
@@ -39,11 +40,23 @@ func (c *core) publish() {
 	c.Notify(notifyStatus + statusLine(s))
 }
 
+// Reasons for a source, beside those of its choice.
+var (
+	reasonStarting = fault.Text{EN: "the daemon is starting", JA: "デーモンを起動しています"}
+	reasonPending  = fault.Text{EN: "that is done now, and another source stands in until then", JA: "現在導出中で、完了するまでは別のソースを使用します"}
+	reasonUnusable = fault.Text{EN: "source %s could not be used", JA: "ソース %s を使用できませんでした"}
+)
+
 func (c *core) sourceStatus() control.Source {
-	s := control.Source{Name: string(monitor.NoSource), Chosen: string(c.choice.Source), Reason: c.choice.Reason, Layouts: c.layoutStatus()}
+	reason := c.choice.Reason
 	if c.layouts.pending {
-		s.Reason += "; that is done now, and another source stands in until then"
+		reason = fault.Join([]fault.Text{reason, reasonPending}, fault.Text{EN: "; ", JA: "。"})
 	}
+	if c.openErr != nil { // nothing is open, or what stands in
+		reason = reasonUnusable.With(c.choice.Source)
+	}
+	s := control.SourceBecause(string(monitor.NoSource), reason)
+	s.Chosen, s.Layouts = string(c.choice.Source), c.layoutStatus()
 	if c.feed != nil {
 		s.Name, s.Hooks, s.Since = string(c.feed.source.Name()), c.feed.source.Hooks(), c.feed.since
 		s.Reduced = c.settings.Reduced
@@ -57,8 +70,7 @@ func (c *core) sourceStatus() control.Source {
 			s.Error = c.setErr.Error()
 		}
 	}
-	if c.openErr != nil { // nothing is open, or what stands in
-		s.Reason = "source " + string(c.choice.Source) + " could not be used"
+	if c.openErr != nil {
 		s.Error = c.openErr.Error()
 	}
 	return s

@@ -105,11 +105,11 @@ func (w *world) choose(f *health.Facts) monitor.Choice {
 	defer w.mu.Unlock()
 	return monitor.Choose(monitor.Inputs{
 		Wanted:  f.Policy.Value.MonitorFiles,
-		BPF:     monitor.Support{Known: true, Yes: !w.denied, Reason: "fault 19"},
+		BPF:     monitor.Support{Known: true, Yes: !w.denied, Reason: fault.Verbatim("fault 19")},
 		BTF:     monitor.Support{Known: w.tree != ""},
-		Headers: monitor.Support{Known: true, Yes: w.tree != "" && w.tree != noTree, Reason: "derived from /tree"},
+		Headers: monitor.Support{Known: true, Yes: w.tree != "" && w.tree != noTree, Reason: fault.Verbatim("derived from /tree")},
 		// Where it is known to be impossible it is not chosen.
-		Degraded: monitor.Support{Known: true, Yes: w.fallback, Reason: "no fanotify"},
+		Degraded: monitor.Support{Known: true, Yes: w.fallback, Reason: fault.Verbatim("no fanotify")},
 	})
 }
 

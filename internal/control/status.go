@@ -38,13 +38,14 @@ type Status struct {
 
 // Source is the event source in use.
 type Source struct {
-	Name   string    `json:"name"`             // of monitor.SourceName
-	Chosen string    `json:"chosen,omitempty"` // the one that fits the host; another one stands in for it after an error
-	Hooks  string    `json:"hooks,omitempty"`  // how it is attached
-	Reason string    `json:"reason,omitempty"` // why this one was chosen, or why nothing is monitored
-	Since  time.Time `json:"since,omitzero"`
-	Error  string    `json:"error,omitempty"` // of the last attempt to open or to run the source that was chosen
-	Loss   Loss      `json:"loss"`
+	Name     string    `json:"name"`                // of monitor.SourceName
+	Chosen   string    `json:"chosen,omitempty"`    // the one that fits the host; another one stands in for it after an error
+	Hooks    string    `json:"hooks,omitempty"`     // how it is attached
+	Reason   string    `json:"reason,omitempty"`    // why this one was chosen, or why nothing is monitored
+	ReasonJA string    `json:"reason_ja,omitempty"` // the same in Japanese
+	Since    time.Time `json:"since,omitzero"`
+	Error    string    `json:"error,omitempty"` // of the last attempt to open or to run the source that was chosen
+	Loss     Loss      `json:"loss"`
 	// Layouts are those of the kernel's structures, where the source that was chosen takes them from elsewhere than the kernel's own BTF.
 	Layouts *Layouts `json:"layouts,omitempty"`
 
@@ -167,11 +168,16 @@ func Faults(entries []fault.Entry) []Fault {
 	return named
 }
 
+// SourceBecause is a source with the reason why it was chosen.
+func SourceBecause(name string, reason fault.Text) Source {
+	return Source{Name: name, Reason: reason.EN, ReasonJA: reason.JA}
+}
+
 // NotRunning is the status of a host where no daemon answers: what the ledger says, and nothing else.
 func NotRunning(s fault.Snapshot, file string, readErr error) Status {
 	status := Status{
 		Mode: NoMode, Scan: Scan{State: ScanUnknown, Detail: "not known: the daemon is not running"}, Faults: Faults(s.Findings), Evaluated: s.Updated, Ledger: Ledger{File: file},
-		Source: Source{Name: "none", Reason: "the daemon is not running"},
+		Source: SourceBecause("none", fault.Text{EN: "the daemon is not running", JA: "デーモンは動作していません"}),
 	}
 	if readErr != nil {
 		status.Ledger.Error = readErr.Error()

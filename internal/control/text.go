@@ -179,7 +179,7 @@ func (t Text) onOff(on bool) string {
 }
 
 func (t Text) source(s Source) string {
-	reason := s.Reason
+	reason := fault.Text{EN: s.Reason, JA: s.ReasonJA}.In(t.Language)
 	if s.Error != "" {
 		reason = strings.TrimPrefix(reason+": "+s.Error, ": ")
 	}

@@ -99,6 +99,17 @@ func TestJapaneseStatus(t *testing.T) {
 	}
 }
 
+// The reason of a source is Japanese where the daemon tells it so, and English from one that does not.
+func TestJapaneseReason(t *testing.T) {
+	s := NotRunning(fault.Snapshot{}, "/l", nil)
+	for reason, want := range map[string]string{s.Source.ReasonJA: "監視は行われていません: デーモンは動作していません\n", "": "監視は行われていません: the daemon is not running\n"} {
+		s.Source.ReasonJA = reason
+		if got := text(t, s, fault.Japanese, true); !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 func TestStatusThatMonitorsNothingSaysSo(t *testing.T) {
 	s := *example()
 	s.Mode, s.Source, s.Canary = NoMode, Source{Name: "none", Reason: "fault 19", Error: "operation not permitted"}, nil

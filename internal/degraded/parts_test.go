@@ -183,7 +183,7 @@ func actOnProbe(args []string) error {
 func TestProbeWithoutTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if p := Probe(ctx); p.Files.Known || p.Processes.Known || p.Flows.Known || p.Support().Known || p.Support().Reason == "" {
+	if p := Probe(ctx); p.Files.Known || p.Processes.Known || p.Flows.Known || p.Support().Known || p.Support().Reason.EN == "" {
 		t.Errorf("got %+v", p)
 	}
 }

@@ -22,14 +22,14 @@ type Parts struct {
 func Probe(ctx context.Context) Parts {
 	try := func(part int, open func() (interface{ close() error }, error)) monitor.Support {
 		if err := ctx.Err(); err != nil {
-			return monitor.Support{Reason: err.Error()}
+			return monitor.Support{Reason: fault.Verbatim(err.Error())}
 		}
 		o, err := open()
 		if err == nil {
 			o.close()
 		}
 		if ctx.Err() != nil && err != nil {
-			return monitor.Support{Reason: err.Error()}
+			return monitor.Support{Reason: fault.Verbatim(err.Error())}
 		}
 		return support(part, err)
 	}
@@ -45,10 +45,10 @@ func Probe(ctx context.Context) Parts {
 // support is what an attempt to open a part says. What went wrong for no reason that is known may go right the next time.
 func support(part int, err error) monitor.Support {
 	if err == nil {
-		return monitor.Support{Yes: true, Known: true, Reason: partNames[part].EN + " works"}
+		return monitor.Support{Yes: true, Known: true, Reason: fault.Text{EN: "%s works", JA: "%s は動作します"}.With(partNames[part])}
 	}
 	reason, known := reasonOf(part, err)
-	return monitor.Support{Known: known, Reason: partNames[part].EN + ": " + reason.EN}
+	return monitor.Support{Known: known, Reason: fault.Text{EN: "%s: %s", JA: "%s: %s"}.With(partNames[part], reason)}
 }
 
 // Support is the answer for the source, which needs one of its parts.
@@ -60,9 +60,9 @@ func (p Parts) Support() monitor.Support {
 			return s
 		}
 		known = known && s.Known
-		no = append(no, fault.Verbatim(s.Reason))
+		no = append(no, s.Reason)
 	}
-	return monitor.Support{Known: known, Reason: fault.Join(no, fault.Verbatim("; ")).EN}
+	return monitor.Support{Known: known, Reason: fault.Join(no, fault.Text{EN: "; ", JA: "。"})}
 }
 
 // partNames are the parts by index.

@@ -103,7 +103,7 @@ func TestChoose(t *testing.T) {
 	} {
 		f := sound()
 		c.change(f)
-		if got := Choose(f); got.Source != c.source || !strings.Contains(got.Reason, c.reason) {
+		if got := Choose(f); got.Source != c.source || !strings.Contains(got.Reason.EN, c.reason) {
 			t.Errorf("%s: %+v, want %s with %q", c.name, got, c.source, c.reason)
 		}
 	}
@@ -112,7 +112,7 @@ func TestChoose(t *testing.T) {
 func TestSupportThatIsNotKnown(t *testing.T) {
 	f := sound()
 	f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EPERM) // a user's shell: says nothing of the daemon
-	if got := inputs(f).BPF; got.Known || got.Yes || !strings.Contains(got.Reason, "not permitted") {
+	if got := inputs(f).BPF; got.Known || got.Yes || !strings.Contains(got.Reason.EN, "not permitted") {
 		t.Errorf("support %+v, want not known", got)
 	}
 }

@@ -15,28 +15,34 @@ import (
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
+var japanese = regexp.MustCompile(`\p{Hiragana}|\p{Katakana}|\p{Han}`)
+
 // Each recorded host gets its source, for its reason, and the faults that follow: as the daemon sees it, and as another program of root's does.
 func TestSourcesOfHosts(t *testing.T) {
 	for _, h := range choicetest.Hosts {
 		for _, daemon := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, daemon %v", h.Name, daemon), func(t *testing.T) {
 				f := h.Facts(daemon)
-				if got, want := health.Choose(f), (monitor.Choice{Source: h.Source, Reason: h.Reason}); got != want {
-					t.Errorf("the choice is %s, %q;\nexpected %s, %q", got.Source, got.Reason, want.Source, want.Reason)
+				got := health.Choose(f)
+				if got.Source != h.Source || got.Reason.EN != h.Reason {
+					t.Errorf("the choice is %s, %q;\nexpected %s, %q", got.Source, got.Reason.EN, h.Source, h.Reason)
 				}
-				var got []choicetest.Finding
+				if !japanese.MatchString(got.Reason.JA) {
+					t.Errorf("the reason is %q, and in Japanese %q", got.Reason.EN, got.Reason.JA)
+				}
+				var found []choicetest.Finding
 				for _, finding := range health.Check(f) {
 					switch finding.State {
 					case fault.Raised:
-						got = append(got, choicetest.Finding{ID: finding.ID, State: finding.State, Severity: finding.Severity, Cause: finding.Cause})
+						found = append(found, choicetest.Finding{ID: finding.ID, State: finding.State, Severity: finding.Severity, Cause: finding.Cause})
 					case fault.Unknown, fault.NotApplicable:
-						got = append(got, choicetest.Finding{ID: finding.ID, State: finding.State})
+						found = append(found, choicetest.Finding{ID: finding.ID, State: finding.State})
 					}
 				}
 				want := slices.Clone(h.Findings)
 				slices.SortFunc(want, func(a, b choicetest.Finding) int { return int(a.ID) - int(b.ID) })
-				if !slices.Equal(got, want) {
-					t.Errorf("the faults are\n%+v, expected\n%+v", got, want)
+				if !slices.Equal(found, want) {
+					t.Errorf("the faults are\n%+v, expected\n%+v", found, want)
 				}
 			})
 		}
@@ -77,8 +83,8 @@ func nameReasons(t *testing.T, in *monitor.Inputs, host string) {
 			continue
 		}
 		s := v.Field(i).Addr().Interface().(*monitor.Support)
-		if name := v.Type().Field(i).Name; s.Reason != "" {
-			s.Reason = name
+		if name := v.Type().Field(i).Name; s.Reason != (fault.Text{}) {
+			s.Reason = fault.Verbatim(name)
 		} else if s.Known && !s.Yes {
 			t.Errorf("%s: health gives no reason for %s", host, name)
 		}
@@ -101,7 +107,7 @@ func everyInput(i int, in monitor.Inputs, f func(monitor.Inputs)) {
 		return
 	}
 	for _, s := range []monitor.Support{{Yes: true, Known: true}, {Known: true}, {}} {
-		s.Reason = name
+		s.Reason = fault.Verbatim(name)
 		field.Set(reflect.ValueOf(s)) // panics for a field of another type: say here what that can be
 		everyInput(i+1, in, f)
 	}

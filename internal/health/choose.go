@@ -21,7 +21,7 @@ func inputs(f *Facts) monitor.Inputs {
 		Wanted: wanted(f.Policy),
 		Forced: forced(f.Policy), Modules: f.Modules.Support(),
 		BPF: bpfSupport(f),
-		BTF: support(f.BPF.KernelBTF, "the kernel offers BTF", "the kernel offers no BTF"),
+		BTF: support(f.BPF.KernelBTF, supportBTF, supportNoBTF),
 
 		Degraded: f.Degraded,
 	}
@@ -33,20 +33,20 @@ func inputs(f *Facts) monitor.Inputs {
 // works is seen when it is done.
 func layoutSupport(r host.Reading[bpf.Layouts]) (external, headers monitor.Support) {
 	if !r.Known() {
-		return external, monitor.Support{Reason: "its layouts are not known: " + r.Err.Error()}
+		return external, monitor.Support{Reason: supportNoLayouts.With(r.Err)}
 	}
 	yes := monitor.Support{Yes: true, Known: true}
 	switch f := r.Value; f.Origin {
 	case layout.External:
-		yes.Reason = "it is in " + f.From
+		yes.Reason = supportFile.With(f.From)
 		return yes, headers
 	case layout.Cached, layout.Derived:
-		yes.Reason = "the layouts of its structures are derived from " + f.From
+		yes.Reason = supportDerived.With(f.From)
 		return external, yes
 	default: // where there is BTF, nothing was looked for, and there is no reason
 		if f.Reason != nil {
 			headers.Known = true
-			headers.Reason = "layouts of its structures from " + f.Reason.From + ": " + WhyNoLayouts(f.Reason).EN
+			headers.Reason = supportNotDerived.With(f.Reason.From, WhyNoLayouts(f.Reason))
 		}
 	}
 	return external, headers
@@ -75,20 +75,35 @@ func (f *Facts) WantsModules() bool { return forced(f.Policy) }
 // bpfSupport asks fault 19 first: a program of an administrator's shell may load what the service's domain may not.
 func bpfSupport(f *Facts) monitor.Support {
 	if finding := (rule19{}).Check(f); finding.State == fault.Raised {
-		return monitor.Support{Known: true, Reason: "fault 19: " + finding.Reason.EN}
+		return monitor.Support{Known: true, Reason: supportFault.With(19, finding.Reason)}
 	}
 	load := f.BPF.Load
 	if kernelRefused(f) || f.Daemon && errors.Is(load.Err, selinux.ErrRefused) {
 		// The kernel answered, or the process that would monitor asked SELinux, which did.
-		return monitor.Support{Known: true, Reason: "the kernel refuses eBPF programs: " + onOneLine(load.Err.Error())}
+		return monitor.Support{Known: true, Reason: supportRefused.With(supportNoBPF, onOneLine(load.Err.Error()))}
 	}
-	return support(load, "the kernel lets eBPF programs load", "the kernel refuses eBPF programs")
+	return support(load, supportBPF, supportNoBPF)
 }
 
-func support(r host.Reading[bool], yes, no string) monitor.Support {
+// Reasons for and against a source.
+var (
+	supportBTF        = fault.Text{EN: "the kernel offers BTF", JA: "カーネルが BTF を提供しています"}
+	supportNoBTF      = fault.Text{EN: "the kernel offers no BTF", JA: "カーネルが BTF を提供していません"}
+	supportNoLayouts  = fault.Text{EN: "its layouts are not known: %v", JA: "構造体のレイアウトが不明です: %v"}
+	supportFile       = fault.Text{EN: "it is in %s", JA: "BTF は %s にあります"}
+	supportDerived    = fault.Text{EN: "the layouts of its structures are derived from %s", JA: "構造体のレイアウトを %s から導出しています"}
+	supportNotDerived = fault.Text{EN: "layouts of its structures from %s: %s", JA: "%s からの構造体のレイアウト: %s"}
+	supportFault      = fault.Text{EN: "fault %d: %s", JA: "フォールト %d: %s"}
+	supportBPF        = fault.Text{EN: "the kernel lets eBPF programs load", JA: "カーネルが eBPF プログラムの読み込みを許可しています"}
+	supportNoBPF      = fault.Text{EN: "the kernel refuses eBPF programs", JA: "カーネルが eBPF プログラムを拒否しています"}
+	supportRefused    = fault.Text{EN: "%s: %s", JA: "%s: %s"}
+	supportUnknown    = fault.Text{EN: "not known: %s", JA: "不明: %s"}
+)
+
+func support(r host.Reading[bool], yes, no fault.Text) monitor.Support {
 	switch {
 	case r.Err != nil:
-		return monitor.Support{Reason: "not known: " + onOneLine(r.Err.Error())}
+		return monitor.Support{Reason: supportUnknown.With(onOneLine(r.Err.Error()))}
 	case r.Value:
 		return monitor.Support{Yes: true, Known: true, Reason: yes}
 	}

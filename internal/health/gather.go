@@ -9,6 +9,7 @@ import (
 	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/degraded"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
@@ -57,15 +58,22 @@ func gatherBPF(ctx context.Context, r host.Root, se selinux.Facts) bpf.Facts {
 	return bpf.Gather(ctx, r)
 }
 
+// Why the degraded source was not asked for.
+var (
+	probeNotRunning = fault.Text{EN: host.ErrNotRunning.Error(), JA: "このホストは動作していません"}
+	probeModules    = fault.Text{EN: "not asked for, since the kernel modules are loaded", JA: "カーネルモジュールが読み込まれているため、確認していません"}
+	probeBPF        = fault.Text{EN: "not asked for, since eBPF works", JA: "eBPF が動作しているため、確認していません"}
+)
+
 // probeDegraded asks for what the degraded source needs, where it may be needed.
 func probeDegraded(ctx context.Context, r host.Root, f *Facts) monitor.Support {
 	switch b := f.BPF; {
 	case !r.Live():
-		return monitor.Support{Reason: host.ErrNotRunning.Error()}
+		return monitor.Support{Reason: probeNotRunning}
 	case forced(f.Policy) && f.Modules.Support().Yes:
-		return monitor.Support{Reason: "not asked for, since the kernel modules are loaded"}
+		return monitor.Support{Reason: probeModules}
 	case !forced(f.Policy) && b.KernelBTF.Known() && b.KernelBTF.Value && b.Load.Known(): // with layouts from elsewhere it stands in until they are read, or made
-		return monitor.Support{Reason: "not asked for, since eBPF works"}
+		return monitor.Support{Reason: probeBPF}
 	}
 	return degraded.Probe(ctx).Support()
 }

@@ -32,7 +32,7 @@ func TestGatherBPFWhileFault19Lasts(t *testing.T) {
 	if tried := gatherBPF(t.Context(), live, sound().SELinux); tried.KernelBTF.Value != f.BPF.KernelBTF.Value || tried.KernelBTF.From != f.BPF.KernelBTF.From {
 		t.Errorf("BTF %+v, and %+v where bpf(2) is tried", f.BPF.KernelBTF, tried.KernelBTF)
 	}
-	if got := Choose(f); got.Source == monitor.EBPFKernelBTF || !strings.Contains(got.Reason, "fault 19") {
+	if got := Choose(f); got.Source == monitor.EBPFKernelBTF || !strings.Contains(got.Reason.EN, "fault 19") {
 		t.Errorf("choice %+v", got)
 	}
 	f.SELinux = sound().SELinux
@@ -40,7 +40,7 @@ func TestGatherBPFWhileFault19Lasts(t *testing.T) {
 	if f.BPF = gatherBPF(t.Context(), live, f.SELinux); errors.Is(f.BPF.Load.Err, selinux.ErrRefused) {
 		t.Errorf("bpf(2) was not tried: %v", f.BPF.Load.Err)
 	}
-	if got := Choose(f); strings.Contains(got.Reason, "fault 19") || f.BPF.Load.Value && f.BPF.KernelBTF.Value && got.Source != monitor.EBPFKernelBTF {
+	if got := Choose(f); strings.Contains(got.Reason.EN, "fault 19") || f.BPF.Load.Value && f.BPF.KernelBTF.Value && got.Source != monitor.EBPFKernelBTF {
 		t.Errorf("choice %+v", got)
 	}
 }
@@ -61,7 +61,7 @@ func TestSupportThatIsRefused(t *testing.T) {
 	f.BPF.Load = host.NotKnown[bool]("bpf(2)", f.SELinux.Refusal())
 	for _, daemon := range []bool{true, false} {
 		f.Daemon = daemon
-		if got := inputs(f).BPF; got.Known != daemon || got.Yes || !strings.Contains(got.Reason, "has no right to map_create") {
+		if got := inputs(f).BPF; got.Known != daemon || got.Yes || !strings.Contains(got.Reason.EN, "has no right to map_create") {
 			t.Errorf("daemon %v: %+v", daemon, got)
 		}
 	}

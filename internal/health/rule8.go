@@ -100,13 +100,14 @@ func (r monitorRule) loaded(q *inquiry, f *Facts) {
 	case loaded:
 		q.saw(wordModule.With(r.module), wordLoaded, reading.From, wordLoaded)
 	default:
-		why := terminal.Line(f.Modules.WhyNot(r.module))
-		q.saw(wordModule.With(r.module), fault.Verbatim(why), f.Modules.Tried.From, wordLoaded)
+		why := f.Modules.WhyNot(r.module)
+		why = fault.Text{EN: terminal.Line(why.EN), JA: terminal.Line(why.JA)}
+		q.saw(wordModule.With(r.module), why, f.Modules.Tried.From, wordLoaded)
 		q.moduleLoading(f)
 		q.deviates(CauseNoModule, fault.Text{
-			EN: "the policy wants kernel modules, and " + r.module + " is not loaded: " + why,
-			JA: "ポリシーがカーネルモジュールを指定していますが、" + r.module + " はロードされていません: " + why,
-		})
+			EN: "the policy wants kernel modules, and %s is not loaded: %s",
+			JA: "ポリシーがカーネルモジュールを指定していますが、%s はロードされていません: %s",
+		}.With(r.module, why))
 	}
 }
 

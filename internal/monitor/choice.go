@@ -1,5 +1,7 @@
 package monitor
 
+import "github.com/ampconnector/amp/internal/fault"
+
 // Inputs is all that the choice of a source depends on. internal/health fills it from facts and policy.
 type Inputs struct {
 	Wanted bool // a monitoring switch is on
@@ -19,13 +21,13 @@ type Inputs struct {
 type Support struct {
 	Yes    bool
 	Known  bool
-	Reason string
+	Reason fault.Text
 }
 
 // Choice is a source and why it was chosen, for a person.
 type Choice struct {
 	Source SourceName
-	Reason string
+	Reason fault.Text
 }
 
 // Choose is a pure function: the same inputs give the same source. What is not known is tried: a source that then cannot be opened, or
@@ -33,50 +35,69 @@ type Choice struct {
 func Choose(in Inputs) Choice {
 	switch {
 	case !in.Wanted:
-		return Choice{NoSource, "both monitoring switches of the policy are off"}
+		return Choice{NoSource, reasonOff}
 	case in.Forced && in.Modules.no():
-		return in.reduced("the policy wants kernel modules; " + in.Modules.because("they are not loaded"))
+		return in.reduced(reasonForced, in.Modules.because(reasonNotLoaded))
 	case in.Forced:
-		return Choice{Modules, "the policy wants kernel modules"}
+		return Choice{Modules, reasonForced}
 	case in.BPF.no():
-		return in.reduced(in.BPF.because("the kernel does not let eBPF programs load"))
+		return in.reduced(in.BPF.because(reasonNoBPF))
 	case in.BTF.no():
 		return in.withoutBTF()
 	case !in.BPF.Known:
-		return Choice{EBPFKernelBTF, in.BPF.because("eBPF could not be probed") + "; it is tried"}
+		return Choice{EBPFKernelBTF, reasons(in.BPF.because(reasonBPFUnknown), reasonTried)}
 	case !in.BTF.Known:
-		return Choice{EBPFKernelBTF, in.BTF.because("the kernel's BTF could not be read") + "; it is tried"}
+		return Choice{EBPFKernelBTF, reasons(in.BTF.because(reasonBTFUnknown), reasonTried)}
 	}
-	return Choice{EBPFKernelBTF, "the kernel offers BTF and lets eBPF programs load"}
+	return Choice{EBPFKernelBTF, reasonAll}
 }
+
+// Reasons of a choice, beside those that the answers bring.
+var (
+	reasonOff        = fault.Text{EN: "both monitoring switches of the policy are off", JA: "ポリシーで両方の監視が無効になっています"}
+	reasonForced     = fault.Text{EN: "the policy wants kernel modules", JA: "ポリシーでカーネルモジュールが指定されています"}
+	reasonNotLoaded  = fault.Text{EN: "they are not loaded", JA: "モジュールが読み込まれていません"}
+	reasonNoBPF      = fault.Text{EN: "the kernel does not let eBPF programs load", JA: "カーネルが eBPF プログラムの読み込みを許可しません"}
+	reasonBPFUnknown = fault.Text{EN: "eBPF could not be probed", JA: "eBPF を確認できませんでした"}
+	reasonBTFUnknown = fault.Text{EN: "the kernel's BTF could not be read", JA: "カーネルの BTF を読み取れませんでした"}
+	reasonTried      = fault.Text{EN: "it is tried", JA: "使用を試みます"}
+	reasonAll        = fault.Text{EN: "the kernel offers BTF and lets eBPF programs load", JA: "カーネルが BTF を提供し、eBPF プログラムの読み込みを許可しています"}
+	reasonNoBTF      = fault.Text{EN: "the kernel offers no BTF", JA: "カーネルが BTF を提供していません"}
+	reasonFile       = fault.Text{EN: "a file has it", JA: "BTF のファイルがあります"}
+	reasonHeaders    = fault.Text{EN: "its headers have the layouts of its structures", JA: "ヘッダーから構造体のレイアウトが得られます"}
+	reasonNothing    = fault.Text{EN: "the kernel has no other way to tell of events", JA: "カーネルにはイベントを取得する他の手段がありません"}
+)
+
+// reasons are several as one.
+func reasons(all ...fault.Text) fault.Text { return fault.Join(all, fault.Text{EN: "; ", JA: "。"}) }
 
 // withoutBTF is the choice for a kernel that does not offer its own. A file or a tree that is not known to be there is not tried: there is nothing
 // to try.
 func (in Inputs) withoutBTF() Choice {
-	reason := in.BTF.because("the kernel offers no BTF")
+	reason := in.BTF.because(reasonNoBTF)
 	switch {
 	case in.External.Yes:
-		return Choice{EBPFExternalBTF, reason + "; " + in.External.because("a file has it")}
+		return Choice{EBPFExternalBTF, reasons(reason, in.External.because(reasonFile))}
 	case in.Headers.Yes:
-		return Choice{EBPFHeaders, reason + "; " + in.Headers.because("its headers have the layouts of its structures")}
-	case in.Headers.Reason != "":
-		reason += "; " + in.Headers.Reason
+		return Choice{EBPFHeaders, reasons(reason, in.Headers.because(reasonHeaders))}
+	case in.Headers.Reason != (fault.Text{}):
+		return in.reduced(reason, in.Headers.Reason)
 	}
 	return in.reduced(reason)
 }
 
-// reduced is the choice where there is a reason against each full source.
-func (in Inputs) reduced(reason string) Choice {
+// reduced is the choice where there are reasons against each full source.
+func (in Inputs) reduced(against ...fault.Text) Choice {
 	if in.Degraded.no() {
-		return Choice{NoSource, reason + "; " + in.Degraded.because("the kernel has no other way to tell of events")}
+		return Choice{NoSource, reasons(append(against, in.Degraded.because(reasonNothing))...)}
 	}
-	return Choice{Degraded, reason}
+	return Choice{Degraded, reasons(against...)}
 }
 
 func (s Support) no() bool { return s.Known && !s.Yes }
 
-func (s Support) because(otherwise string) string {
-	if s.Reason == "" {
+func (s Support) because(otherwise fault.Text) fault.Text {
+	if s.Reason == (fault.Text{}) {
 		return otherwise
 	}
 	return s.Reason

@@ -12,6 +12,7 @@ import (
 	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
@@ -31,7 +32,7 @@ func debian12() *health.Facts {
 	f := &health.Facts{
 		Connector: host.Connectors[0], Found: true,
 		Policy:     host.Read(policy.Default(), policy.Path),
-		Degraded:   monitor.Support{Yes: true, Known: true, Reason: "fanotify works"},
+		Degraded:   monitor.Support{Yes: true, Known: true, Reason: fault.Text{EN: "fanotify works", JA: "fanotify は動作します"}},
 		Monitoring: host.Read(health.Monitoring{}, control.Socket),
 		Scanning: host.Read(control.Scan{
 			State: control.ScanReady, PID: 500, User: account, UID: 998, GID: 997, Engine: "1.4.3", Definitions: "built-in", Workers: 2,
@@ -217,7 +218,7 @@ func refused(f *health.Facts, t kmod.Try) {
 
 // nothingLeft is a kernel that was built without any part of the degraded source.
 func nothingLeft(f *health.Facts) {
-	f.Degraded = monitor.Support{Known: true, Reason: lacks}
+	f.Degraded = monitor.Support{Known: true, Reason: fault.Text{EN: lacks, JA: lacksJA}}
 }
 
 var (

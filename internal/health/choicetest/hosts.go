@@ -26,6 +26,7 @@ const (
 	buildLog     = "/var/lib/cisco/amp/layouts/" + release + ".log"
 	badBTF       = "/sys/kernel/btf/vmlinux: magic is 0x5250, expected 0xeb9f"
 	lacks        = "fanotify: the kernel was built without CONFIG_FANOTIFY; process connector: it does not answer: the kernel was built without CONFIG_PROC_EVENTS; sock_diag: the kernel was built without CONFIG_INET_DIAG, or its module is not there"
+	lacksJA      = "fanotify: カーネルが CONFIG_FANOTIFY なしでビルドされています。プロセスコネクタ: 応答がありません。カーネルが CONFIG_PROC_EVENTS なしでビルドされています。sock_diag: カーネルが CONFIG_INET_DIAG なしでビルドされているか、そのモジュールがありません"
 )
 
 // Hosts is the table.

@@ -27,7 +27,7 @@ type Bundle struct {
 	Program string // who makes it, with its version
 }
 
-// BundleReport is what the making of a support archive says under --output json.
+// BundleReport is what the making of a support archive says under --output json. docs/bundle.schema.json describes it, and the manifest.
 type BundleReport struct {
 	Archive  string           `json:"archive"` // path
 	Size     int64            `json:"size"`    // bytes

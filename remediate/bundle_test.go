@@ -79,8 +79,19 @@ func TestBundleOfTheRunningHost(t *testing.T) {
 					t.Errorf("code %d, want one of %v: %s", code, codes, out)
 				}
 				contents := members(t, path)
+				bundle := loadSchema(t, "bundle.schema.json")
+				for _, wrong := range bundle.validate([]byte(contents["MANIFEST.json"])) {
+					t.Errorf("MANIFEST.json: %s", wrong)
+				}
+				var printed json.RawMessage // before what a person is told
+				if err := json.NewDecoder(out).Decode(&printed); err != nil {
+					t.Fatal(err)
+				}
+				for _, wrong := range bundle.of("report").validate(printed) {
+					t.Errorf("what was printed: %s", wrong)
+				}
 				var r BundleReport
-				if err := json.NewDecoder(out).Decode(&r); err != nil {
+				if err := json.Unmarshal(printed, &r); err != nil {
 					t.Fatal(err)
 				}
 				if _, there := contents["status.json"]; there != tt.there {
@@ -99,7 +110,7 @@ func TestBundleOfTheRunningHost(t *testing.T) {
 				if !strings.Contains(contents["system/mountinfo"], " / ") {
 					t.Error("no mounts")
 				}
-				for _, wrong := range loadSchema(t).validate([]byte(contents["check.json"])) {
+				for _, wrong := range loadSchema(t, "remediate.schema.json").validate([]byte(contents["check.json"])) {
 					t.Errorf("check.json: %s", wrong)
 				}
 			})

@@ -134,7 +134,7 @@ func TestOverloadWhereNobodyTells(t *testing.T) {
 
 func TestOverloadInJSON(t *testing.T) {
 	code, out, _ := remedy18(t, overloaded(), programRoot(t), func(tool *Tool) { tool.JSON, tool.DryRun = true, true })
-	for _, wrong := range loadSchema(t).validate([]byte(out)) {
+	for _, wrong := range loadSchema(t, "remediate.schema.json").validate([]byte(out)) {
 		t.Error(wrong)
 	}
 	var report Report

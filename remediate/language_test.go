@@ -26,7 +26,7 @@ func TestJSONIsEnglishUnlessAsked(t *testing.T) {
 		_, out, errs := failingInBoth().remedy(t, call{args: []string{"5"}, adapt: func(t *Tool) {
 			t.JSON, t.Yes, t.Language, t.JSONWords = true, true, fault.Japanese, words
 		}})
-		if errs := loadSchema(t).validate([]byte(out)); errs != nil {
+		if errs := loadSchema(t, "remediate.schema.json").validate([]byte(out)); errs != nil {
 			t.Errorf("%q\n%s", errs, out)
 		}
 		var r Report

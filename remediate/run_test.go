@@ -240,7 +240,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	s := loadSchema(t)
+	s := loadSchema(t, "remediate.schema.json")
 	withPerson := func() *world {
 		w := withShell()
 		w.items = append(w.items, installer.Item{Manual: fault.Verbatim("Reboot the host.")})
@@ -294,7 +294,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestCheckJSON(t *testing.T) {
-	s := loadSchema(t)
+	s := loadSchema(t, "remediate.schema.json")
 	for _, make := range []func() *world{soundWorld, withShell} {
 		var out bytes.Buffer
 		tool := &Tool{Stdout: &out, Stderr: &out, JSON: true, Language: fault.Japanese, hands: make().hands()}

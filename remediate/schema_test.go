@@ -9,18 +9,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
-// schema is the part of JSON Schema that docs/remediate.schema.json uses. A keyword that it does not know is an error, so that none is
+// schema is the part of JSON Schema that the schemas in docs/ use. A keyword that it does not know is an error, so that none is
 // passed over in silence.
 type schema struct {
 	root map[string]any
 }
 
-func loadSchema(t *testing.T) schema {
+func loadSchema(t *testing.T, name string) schema {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "docs", "remediate.schema.json"))
+	b, err := os.ReadFile(filepath.Join("..", "docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +41,11 @@ func (s schema) validate(document []byte) []string {
 	return s.check(s.root, v, "$")
 }
 
+// of is the schema of a part that has a name.
+func (s schema) of(part string) schema {
+	return schema{map[string]any{"$defs": s.root["$defs"], "$ref": "#/$defs/" + part}}
+}
+
 func (s schema) check(rule map[string]any, v any, at string) (errs []string) {
 	fail := func(format string, args ...any) { errs = append(errs, at+": "+fmt.Sprintf(format, args...)) }
 	for keyword, want := range rule {
@@ -55,6 +61,10 @@ func (s schema) check(rule map[string]any, v any, at string) (errs []string) {
 		case "enum":
 			if !slices.Contains(want.([]any), v) {
 				fail("%v is none of %v", v, want)
+			}
+		case "format":
+			if text, _ := v.(string); want != "date-time" || !isTime(text) {
+				fail("%v, want a %s", v, want)
 			}
 		case "minimum":
 			if n, ok := v.(float64); ok && n < want.(float64) {
@@ -100,6 +110,11 @@ func (s schema) properties(rule map[string]any, v any, at string) (errs []string
 	return errs
 }
 
+func isTime(s string) bool {
+	_, err := time.Parse(time.RFC3339, s)
+	return err == nil
+}
+
 func typeOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -119,8 +134,43 @@ func typeOf(v any) string {
 	return "object"
 }
 
+func TestBundleSchemaRefuses(t *testing.T) {
+	s := loadSchema(t, "bundle.schema.json")
+	manifest := func(change func(m map[string]any)) []byte {
+		m := map[string]any{
+			"format": 1, "about": map[string]any{"program": "p", "host": "h", "root": "/", "live": true, "by_root": true, "events": false}, "made": "2026-11-30T12:00:00Z",
+			"secrets_removed": 0, "absent": []any{map[string]any{"from": "/x", "why": "y"}}, "unread": []any{}, "left_out": []any{},
+			"members": []any{map[string]any{"name": "n", "from": "/n", "size": 1, "source_size": 2, "cut": true, "secrets_removed": 0, "as_it_is": false}},
+		}
+		change(m)
+		b, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for name, change := range map[string]func(map[string]any){
+		"another format": func(m map[string]any) { m["format"] = 2 },
+		"no members":     func(m map[string]any) { delete(m, "members") },
+		"null":           func(m map[string]any) { m["unread"] = nil },
+		"more":           func(m map[string]any) { m["more"] = 1 },
+		"no time":        func(m map[string]any) { m["made"] = "yesterday" },
+		"no reason":      func(m map[string]any) { m["left_out"] = []any{map[string]any{"from": "/x"}} },
+		"less than none": func(m map[string]any) { m["secrets_removed"] = -1 },
+		"nameless":       func(m map[string]any) { m["members"].([]any)[0].(map[string]any)["name"] = "" },
+		"about nothing":  func(m map[string]any) { m["about"] = nil },
+	} {
+		if document := manifest(change); len(s.validate(document)) == 0 {
+			t.Errorf("%s: accepted: %s", name, document)
+		}
+	}
+	if errs := s.validate(manifest(func(map[string]any) {})); errs != nil {
+		t.Errorf("refused: %q", errs)
+	}
+}
+
 func TestSchemaRefuses(t *testing.T) {
-	s := loadSchema(t)
+	s := loadSchema(t, "remediate.schema.json")
 	host := `{"root":"/","live":true,"distribution":"","distribution_id":"","version":"","kernel":"","arch":"amd64","init":"","package_manager":"","selinux":"","connector":""}`
 	for _, document := range []string{
 		`{`, `[]`, `{}`, `{"host":{},"faults":[]}`,

@@ -103,7 +103,7 @@ func change(h *Host, out, in []policy.Exclusion) error {
 	}
 	for _, x := range in {
 		if after, err = after.Add(x); err != nil {
-			return err
+			return exclusionError(err)
 		}
 	}
 	if after.Equal(now) {

@@ -52,7 +52,7 @@ func (r *run) chooseScan() error {
 		if fi, err := r.target.Root.Stat(path); err == nil && fi.IsDir() && !strings.HasSuffix(path, "/") {
 			path += "/" // a directory and all below it
 		}
-		x, err := policy.NewExclusion(policy.ByPath, path, false)
+		x, err := installer.NewExclusion(policy.ByPath, path, false)
 		if err != nil {
 			return errExclude.wrong(err)
 		}

@@ -37,7 +37,7 @@ func (r *run) chooseExclusions() error {
 		return errChildren.wrong()
 	}
 	for _, path := range c.Exclude {
-		x, err := policy.NewExclusion(policy.ByProcess, path, c.Children)
+		x, err := installer.NewExclusion(policy.ByProcess, path, c.Children)
 		if err == nil && !r.isProgram(path) {
 			err = errNoProgram.wrong(path)
 		}
@@ -47,7 +47,7 @@ func (r *run) chooseExclusions() error {
 		r.exclude = append(r.exclude, x)
 	}
 	for _, path := range c.Include {
-		x, err := policy.NewExclusion(policy.ByProcess, path, false)
+		x, err := installer.NewExclusion(policy.ByProcess, path, false)
 		if err == nil && slices.Contains(c.Exclude, path) {
 			return errExcludeBoth.wrong(path)
 		}

@@ -82,7 +82,7 @@ func suspects(s control.Scan) (paths []string) {
 	times := map[string]int{}
 	var order []string
 	add := func(path string) {
-		if _, err := policy.NewExclusion(policy.ByPath, path, false); err != nil || quoted(path) != path {
+		if _, err := installer.NewExclusion(policy.ByPath, path, false); err != nil || quoted(path) != path {
 			return
 		}
 		if times[path] == 0 {

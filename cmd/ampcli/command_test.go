@@ -204,7 +204,7 @@ func TestErrorsInJapanese(t *testing.T) {
 		{"events -f -n 3", 2, "同時に指定できません"},
 		{"events -n -1", 2, "--lines -1: 0 以上を指定してください"},
 		{"top --window 2m", 2, `--window "2m": 1m、5m または 15m を指定してください`},
-		{"exclusions add path srv", 2, `コマンドラインの指定に誤りがあります: path "srv"`},
+		{"exclusions add path srv", 2, `コマンドラインの指定に誤りがあります: パス "srv"`},
 		{"policy check /nonexistent", 2, "使用できません: open /nonexistent"},
 		{"scan /nonexistent", map[bool]int{true: 2, false: 4}[os.Geteuid() == 0], "lstat /nonexistent"},
 	} {

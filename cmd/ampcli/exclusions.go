@@ -136,7 +136,7 @@ func exclusion(class, value string, children bool) (policy.Exclusion, error) {
 			value = u.Uid
 		}
 	}
-	return policy.NewExclusion(policy.Class(class), value, children)
+	return installer.NewExclusion(policy.Class(class), value, children)
 }
 
 // change runs a plan of one step.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 )
 
@@ -68,6 +69,13 @@ func TestExclusions(t *testing.T) {
 	var list struct{ Exclusions []listed }
 	if json.Unmarshal([]byte(out), &list) != nil || err != nil || len(list.Exclusions) != 3 || !list.Exclusions[2].Children || list.Exclusions[2].From != policy.ExclusionPath {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+func TestExclusionErrorInJapanese(t *testing.T) {
+	_, err := exclusion("path", "srv", false)
+	if got, want := fault.ErrorText(of(errUsage, err)).JA, `パス "srv": ルートから始まるパス`; !strings.Contains(got, want) {
+		t.Errorf("%q, expected %q in it", got, want)
 	}
 }
 

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -66,11 +65,11 @@ func (x Exclusion) String() string {
 	return string(x.Class) + " " + x.Value
 }
 
-// NewExclusion checks one exclusion.
+// NewExclusion checks one exclusion. Errors are an ExclusionError.
 func NewExclusion(class Class, value string, children bool) (Exclusion, error) {
 	x := Exclusion{class, value, children}
 	if children && class != ByProcess {
-		return Exclusion{}, fmt.Errorf("an exclusion by %s has no children; only one by %s has", class, ByProcess)
+		return Exclusion{}, wrong(ExclusionNoChildren, class, ByProcess)
 	}
 	switch class {
 	case ByPath:
@@ -80,30 +79,30 @@ func NewExclusion(class Class, value string, children bool) (Exclusion, error) {
 	case ByUser:
 		uid, err := strconv.ParseUint(value, 10, 32)
 		if err != nil || uid == 1<<32-1 { // (uid_t)-1 is nobody's, chown(2)
-			return Exclusion{}, fmt.Errorf("uid %q: expected a number from 0 to 4294967294", value)
+			return Exclusion{}, wrong(ExclusionNoUID, value)
 		}
 		x.Value = strconv.FormatUint(uid, 10)
 		return x, nil
 	case ByKind:
 		if !slices.Contains(EventKinds, value) {
-			return Exclusion{}, fmt.Errorf("kind %q: expected one of %s", value, strings.Join(EventKinds, ", "))
+			return Exclusion{}, wrong(ExclusionNoKind, value, strings.Join(EventKinds, ", "))
 		}
 		return x, nil
 	}
-	return Exclusion{}, fmt.Errorf("exclusion by %q: expected one of %v", class, Classes)
+	return Exclusion{}, wrong(ExclusionNoClass, class, Classes)
 }
 
 // checkPath refuses what would never fit an event, and the root, which would fit all of them.
 func checkPath(p, value string) error {
 	switch {
 	case !strings.HasPrefix(p, "/"):
-		return fmt.Errorf("path %q: expected one from the root, and not the root itself", value)
+		return wrong(ExclusionNotFromRoot, value)
 	case len(value) > MaxPathBytes:
-		return fmt.Errorf("path %.40q…: has %d bytes, expected at most %d", value, len(value), MaxPathBytes)
+		return wrong(ExclusionTooLong, value, len(value), MaxPathBytes)
 	case path.Clean(p) != p:
-		return fmt.Errorf("path %q: expected one without \"//\", \"/./\" and \"/../\"", value)
+		return wrong(ExclusionNotClean, value)
 	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
-		return fmt.Errorf("path %q: expected UTF-8 without control characters, since XML has no way to write others", value)
+		return wrong(ExclusionNotText, value)
 	}
 	return nil
 }
@@ -139,7 +138,7 @@ func (x Exclusions) Add(e Exclusion) (Exclusions, error) {
 	}
 	full := func(n, limit int) error {
 		if n >= limit {
-			return fmt.Errorf("there are %d exclusions by %s already, which is the most", limit, e.Class)
+			return wrong(ExclusionsFull, limit, e.Class)
 		}
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan"
 	"github.com/ampconnector/amp/internal/scan/definitions"
@@ -237,5 +238,21 @@ func TestOnlyRootChangesDefinitions(t *testing.T) {
 		if out, code, err := c.call(t, args...); code != 0 {
 			t.Errorf("%q: exit code %d, %v, %s; expected 0", args, code, err, out)
 		}
+	}
+}
+
+// The checks have names in both languages, which in English are those of the record.
+func TestStepsInBothLanguages(t *testing.T) {
+	for _, step := range definitions.Steps {
+		if name := stepWords[step]; name.EN != string(step) || name.JA == "" || name.JA == name.EN {
+			t.Errorf("%s: %+v", step, name)
+		}
+	}
+	w := definitionText{&command{language: fault.Japanese}}
+	if got, want := w.check(definitions.Check{Step: definitions.StepSize, Read: "0 bytes", Expected: "1"}), "サイズ: 0 bytes、期待される値 1"; got != want {
+		t.Errorf("%q, expected %q", got, want)
+	}
+	if got := w.check(definitions.Check{Step: "later", Read: "x"}); got != "later: x" {
+		t.Errorf("%q", got)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/ampconnector/amp/internal/terminal"
 )
 
-// definitionText writes about definitions for a person. What the engine and the checks read is in English, as everywhere.
+// definitionText writes about definitions for a person. What the engine and the checks read and expected is in English, as it is recorded.
 type definitionText struct{ *command }
 
 var definitionWords = map[string]fault.Text{
@@ -39,6 +39,32 @@ var definitionWords = map[string]fault.Text{
 	"expected":    {EN: ", expected %s", JA: "、期待される値 %s"},
 	"all":         {EN: "all files", JA: "全ファイル"},
 	"other files": {EN: "Not definitions, or of no database here: %s", JA: "定義ファイルではない、または対応するデータベースがないもの: %s"},
+}
+
+// stepWords name the checks.
+var stepWords = map[definitions.Step]fault.Text{
+	definitions.StepName:     {EN: "name", JA: "名前"},
+	definitions.StepFile:     {EN: "file", JA: "ファイル"},
+	definitions.StepOwner:    {EN: "owner", JA: "所有者"},
+	definitions.StepSize:     {EN: "size", JA: "サイズ"},
+	definitions.StepRejected: {EN: "rejected", JA: "除外の記録"},
+	definitions.StepHeader:   {EN: "header", JA: "ヘッダー"},
+	definitions.StepLevel:    {EN: "level", JA: "機能レベル"},
+	definitions.StepChecksum: {EN: "checksum", JA: "チェックサム"},
+	definitions.StepSigned:   {EN: "signature", JA: "署名"},
+	definitions.StepText:     {EN: "text", JA: "テキスト"},
+	definitions.StepWhole:    {EN: "whole", JA: "セットの完全性"},
+	definitions.StepLoad:     {EN: "trial load", JA: "試験読み込み"},
+	definitions.StepSelfTest: {EN: "self-test", JA: "自己診断"},
+	definitions.StepWithdraw: {EN: "rollback", JA: "ロールバック"},
+}
+
+// step names a check; one of a record that another version wrote keeps its own name.
+func (w definitionText) step(s definitions.Step) string {
+	if name, ok := stepWords[s]; ok {
+		return name.In(w.language)
+	}
+	return word(string(s))
 }
 
 func (w definitionText) format(key string, args ...any) string {
@@ -167,7 +193,7 @@ func (w definitionText) aside(all []definitions.Rejected) error {
 
 // check is what a check read and expected, on one line.
 func (w definitionText) check(k definitions.Check) string {
-	s := fmt.Sprintf("%s: %s", k.Step, terminal.Line(k.Read))
+	s := fmt.Sprintf("%s: %s", w.step(k.Step), terminal.Line(k.Read))
 	if k.Expected != "" {
 		s += w.format("expected", terminal.Line(k.Expected))
 	}

@@ -22,6 +22,11 @@ const (
 	StepWithdraw Step = "rollback"   // nobody has asked for the set before
 )
 
+// Steps are all of them.
+var Steps = []Step{
+	StepName, StepFile, StepOwner, StepSize, StepRejected, StepHeader, StepLevel, StepChecksum, StepSigned, StepText, StepWhole, StepLoad, StepSelfTest, StepWithdraw,
+}
+
 // Verdict is what came of a check.
 type Verdict string
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,4 +61,40 @@ func TestScansOfOneMomentGoSideBySide(t *testing.T) {
 		}
 	}
 	close(over)
+}
+
+// A file that is deleted while it waits is not looked for, unless it goes on under another name or is executed.
+func TestDeletedFilesDoNotWait(t *testing.T) {
+	file := func(path string, inode uint64) monitor.File {
+		return monitor.File{Path: path, Device: 1, Inode: inode, Size: 1, Changed: 1}
+	}
+	renamed := func(from, to string, inode uint64) *monitor.Event {
+		return &monitor.Event{Kind: monitor.FileRename, Process: nobody, File: file(from, inode), Target: file(to, inode)}
+	}
+	ran := func(f monitor.File) *monitor.Event {
+		return &monitor.Event{Kind: monitor.Exec, Process: nobody, File: f}
+	}
+	deleted := func(f monitor.File) *monitor.Event {
+		return &monitor.Event{Kind: monitor.FileDelete, Process: nobody, File: f}
+	}
+	for name, c := range map[string]struct {
+		events  []*monitor.Event
+		waiting int
+	}{
+		"written and deleted":             {[]*monitor.Event{wrote(file("/a", 1)), deleted(file("/a", 1))}, 0},
+		"renamed and deleted":             {[]*monitor.Event{wrote(file("/a", 1)), renamed("/a", "/b", 1), deleted(file("/b", 1))}, 0},
+		"another name of it":              {[]*monitor.Event{wrote(file("/a", 1)), deleted(file("/b", 1))}, 1},
+		"another file":                    {[]*monitor.Event{wrote(file("/a", 1)), deleted(file("/a", 2))}, 1},
+		"another file that took its name": {[]*monitor.Event{wrote(file("/a", 1)), deleted(file("/a", 1)), wrote(file("/a", 2))}, 1},
+		"executed":                        {[]*monitor.Event{wrote(file("/a", 1)), ran(file("/a", 1)), deleted(file("/a", 1))}, 1},
+		"of no known inode":               {[]*monitor.Event{wrote(file("/a", 0)), deleted(file("/a", 0))}, 1},
+	} {
+		q := New(Config{})
+		for _, e := range c.events {
+			q.Offer(e)
+		}
+		if got := q.Counts(); int(got.Waiting) != c.waiting || int(got.Gone) != strings.Count(name, "and deleted")+strings.Count(name, "took its name") {
+			t.Errorf("%s: %d wait, %d are gone; expected %d to wait", name, got.Waiting, got.Gone, c.waiting)
+		}
+	}
 }

@@ -31,9 +31,13 @@ var wanted = [256]struct {
 }
 
 // Offer takes an event, which is the caller's again when it returns. It never waits for a scan, and what is not to be scanned costs no
-// memory. Of a file that waits already, the newest event is kept, and the higher priority. Where the queue is full, the file of the lowest priority that
+// memory. A file that waits and is deleted does not wait any more. Of a file that waits already, the newest event is kept, and the higher priority. Where the queue is full, the file of the lowest priority that
 // has waited longest is dropped.
 func (q *Queue) Offer(e *monitor.Event) {
+	if e.Kind == monitor.FileDelete {
+		q.deleted(&e.File)
+		return
+	}
 	w := &wanted[e.Kind]
 	if !w.yes {
 		return
@@ -56,6 +60,23 @@ func (q *Queue) Offer(e *monitor.Event) {
 	defer q.mu.Unlock()
 	q.put(e, f, w.priority, 0)
 	q.gather()
+}
+
+// deleted takes out a file that was written and waits under the name that it has just lost: to look for it in all views of the file system in which it may
+// be costs more than its events do, and most of what is written and deleted in one moment is so, compilers' files above all. What was executed or
+// mapped stays, since its process leads to it.
+func (q *Queue) deleted(f *monitor.File) {
+	if f.Inode == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := q.waiting.byKey[keyOf(f)]
+	if it == nil || it.priority != written || it.file().Path != f.Path || f.Truncated {
+		return
+	}
+	q.waiting.remove(it)
+	q.counts.gone.Add(1)
 }
 
 // gathered is how long a file waits at least, since events come many at a time: to rouse a worker for each of them, which is a thread of its own, took more

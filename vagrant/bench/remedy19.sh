@@ -21,8 +21,10 @@ withdraw() {
 	semodule -r cisco-secure-bpf >/dev/null 2>&1
 	sleep 30
 }
-# The first rebuilds write files whose contents the scan service does not know yet.
+# The first rebuilds write files whose contents the scan service does not know yet, and programs that are run for the first time are scanned: semodule
+# is known then, and amp-remediate is to be too.
 withdraw
+amp-remediate 19 --dry-run >/dev/null 2>&1 || true
 semodule -i "$cil" >/dev/null 2>&1
 # The daemon would re-read the host at each policy load, beside what is measured, for both alike; it stays.
 for turn in $(seq "$turns"); do

@@ -2,10 +2,13 @@ package queue
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/scan/supervise"
@@ -97,4 +100,30 @@ func TestDeletedFilesDoNotWait(t *testing.T) {
 			t.Errorf("%s: %d wait, %d are gone; expected %d to wait", name, got.Waiting, got.Gone, c.waiting)
 		}
 	}
+}
+
+// BenchmarkOfferBesideWorkers is short-lived files that a source tells of one every 20 us, which are gone when a worker looks: cpu-ns/op is what all
+// threads take for each, without these 20 us.
+func BenchmarkOfferBesideWorkers(b *testing.B) {
+	const pace = 20 * time.Microsecond
+	q := New(Config{Workers: 4, Begin: runtime.LockOSThread})
+	go q.Run(b.Context())
+	e := wrote(monitor.File{Path: "/nonexistent/file", Size: 1, Changed: 1})
+	before := cpuTime(b)
+	for b.Loop() {
+		e.File.Inode++
+		q.Offer(e)
+		for began := time.Now(); time.Since(began) < pace; {
+		}
+	}
+	b.ReportMetric(float64((cpuTime(b)-before)/time.Duration(b.N)-pace), "cpu-ns/op")
+}
+
+// cpuTime is what this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/host"
 )
 
@@ -32,7 +33,7 @@ func openLog(r host.Root, name string) (*slog.Logger, func() error) {
 			return discard, none
 		}
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
+	f, err := durable.OpenLog(path, 0o640)
 	if err != nil {
 		return discard, none
 	}

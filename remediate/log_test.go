@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -46,6 +49,34 @@ func TestOpenLog(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(dir, "elsewhere")); err == nil {
 			t.Errorf("%s: followed the link", c.name)
 		}
+	}
+}
+
+// One may be left from a time when others could write to the directory.
+func TestLogThatIsAFIFO(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: only a directory of root is logged to")
+	}
+	root := t.TempDir()
+	path := filepath.Join(root, logPath)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, done := openLog(host.At(root), logPath)
+		opened <- done()
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it is waited for somebody to read it")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/scan/supervise"
+	"github.com/ampconnector/amp/internal/scan/verdicts"
 )
 
 // Of a thousand files that come at once a single worker is told.
@@ -100,6 +102,42 @@ func TestDeletedFilesDoNotWait(t *testing.T) {
 			t.Errorf("%s: %d wait, %d are gone; expected %d to wait", name, got.Waiting, got.Gone, c.waiting)
 		}
 	}
+}
+
+// slowMemory keeps the first who looks something up waiting, as a file system does that does not answer.
+type slowMemory struct {
+	*world
+	waits atomic.Bool // the first does
+	over  chan struct{}
+}
+
+func (m *slowMemory) Lookup(id verdicts.Identity) (verdicts.Verdict, bool) {
+	if m.waits.CompareAndSwap(false, true) {
+		<-m.over
+	}
+	return m.world.Lookup(id)
+}
+
+// A worker that does not come back has no others wait that came at the same time, though no further event rouses anybody.
+func TestAWorkerThatHangsHoldsUpNobody(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Workers = 2 })
+	first, second := wrote(w.file("first", "x")), wrote(w.file("second", "y"))
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		config := w.q.Config
+		config.Memory = &slowMemory{world: w, over: over}
+		q := New(config)
+		go q.Run(t.Context())
+		synctest.Wait() // all workers sleep
+		q.Offer(first)
+		q.Offer(second)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := w.names(); got != "second" {
+			t.Errorf("scanned %q beside the one that hangs, expected the other one", got)
+		}
+		close(over)
+	})
 }
 
 // BenchmarkOfferBesideWorkers is short-lived files that a source tells of one every 20 us, which are gone when a worker looks: cpu-ns/op is what all

@@ -85,16 +85,24 @@ const gathered = 2 * time.Millisecond
 
 // gather rouses a worker soon, for all that is offered until then. The caller holds mu.
 func (q *Queue) gather() {
-	if q.gathering {
-		return
+	if !q.gathering {
+		q.gathering = true
+		time.AfterFunc(gathered, q.gatheredAll)
 	}
-	q.gathering = true
-	time.AfterFunc(gathered, func() {
-		q.mu.Lock()
-		q.gathering = false
-		q.mu.Unlock()
+}
+
+// gatheredAll rouses a worker, and later another one for what waits still: the first may hang, as when it opens a file of a server that does not answer.
+// With all roused there is no more to do: a worker looks for more by itself when it comes back.
+func (q *Queue) gatheredAll() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gathering = false
+	if q.waiting.count > 0 {
 		q.rouse()
-	})
+		if len(q.ready) < cap(q.ready) {
+			q.gather()
+		}
+	}
 }
 
 // rouse gives a worker that has nothing to do a reason to look.

@@ -133,5 +133,5 @@ func (h hands) log() (*slog.Logger, func() error) {
 	if h.Log != nil {
 		return h.Log()
 	}
-	return openLog(host.At("/"), logPath)
+	return openLog(host.At("/"))
 }

@@ -20,14 +20,14 @@ const logCap = 4 << 20
 
 // openLog opens the log for appending. Where its directory is missing, or others than root may write to it (which is what fault 5 can
 // be about), nothing is logged: a file in it could be a link that somebody else laid.
-func openLog(r host.Root, name string) (*slog.Logger, func() error) {
+func openLog(r host.Root) (*slog.Logger, func() error) {
 	discard := slog.New(slog.DiscardHandler)
 	none := func() error { return nil }
-	dir, err := r.Path(filepath.Dir(name))
+	dir, err := r.Path(filepath.Dir(logPath))
 	if err != nil || !rootsOwn(dir) {
 		return discard, none
 	}
-	path := filepath.Join(dir, filepath.Base(name))
+	path := filepath.Join(dir, filepath.Base(logPath))
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() >= logCap {
 		if err := os.Rename(path, path+".1"); err != nil {
 			return discard, none

@@ -37,7 +37,7 @@ func TestOpenLog(t *testing.T) {
 		if err := c.spoil(dir); err != nil {
 			t.Fatal(err)
 		}
-		log, done := openLog(host.At(root), logPath)
+		log, done := openLog(host.At(root))
 		log.Info("ran", "command", "semodule")
 		if err := done(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -67,7 +67,7 @@ func TestLogThatIsAFIFO(t *testing.T) {
 	}
 	opened := make(chan error, 1)
 	go func() {
-		_, done := openLog(host.At(root), logPath)
+		_, done := openLog(host.At(root))
 		opened <- done()
 	}()
 	select {
@@ -96,7 +96,7 @@ func TestLogBeginsAnew(t *testing.T) {
 		if err := os.WriteFile(path, make([]byte, tt.size), 0o640); err != nil {
 			t.Fatal(err)
 		}
-		log, done := openLog(host.At(root), logPath)
+		log, done := openLog(host.At(root))
 		log.Info("ran", "command", "semodule")
 		if err := done(); err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/ampconnector/amp/internal/host"
 )
@@ -192,10 +193,25 @@ func (s store) source(name string, e Stored) ([]byte, error) {
 	return unpack(file, b)
 }
 
-// unpack takes off the bzip2 of a stored module; bzip-blocksize=0 in semanage.conf(5) stores it as it is.
+// maxUnpackedKept is far above what our module has, in bytes.
+const maxUnpackedKept = 64 << 10
+
+// unpacked is what unpack read last, and what of. A reader of bzip2 takes 4 MB to read the few hundred bytes of our module, which the daemon looks at
+// each minute and a remedy three times.
+var unpacked struct {
+	sync.Mutex
+	from, to []byte
+}
+
+// unpack takes off the bzip2 of a stored module; bzip-blocksize=0 in semanage.conf(5) stores it as it is. Callers do not change what they get.
 func unpack(file string, b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte("BZh")) {
 		return b, nil
+	}
+	unpacked.Lock()
+	defer unpacked.Unlock()
+	if bytes.Equal(b, unpacked.from) {
+		return unpacked.to, nil
 	}
 	out, err := io.ReadAll(io.LimitReader(bzip2.NewReader(bytes.NewReader(b)), maxModule+1))
 	if err != nil {
@@ -203,6 +219,9 @@ func unpack(file string, b []byte) ([]byte, error) {
 	}
 	if len(out) > maxModule {
 		return nil, fmt.Errorf("%s: %w: more than %d bytes unpacked", file, host.ErrTooLarge, maxModule)
+	}
+	if len(out) <= maxUnpackedKept {
+		unpacked.from, unpacked.to = b, out
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package selinux
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io/fs"
@@ -174,3 +175,25 @@ func FuzzUnpack(f *testing.F) {
 }
 
 const packedModule = "QlpoOTFBWSZTWZ9wdbEAAALTgAAQQGAAALcG2IAgACImmmmagekKGmmABglRh0dB5tjqyaMw7ZW5Oq+LuSKcKEhPuDrYgA=="
+
+// What is looked at each minute is unpacked once: a reader of bzip2 takes 4 MB.
+func TestUnpackedOnce(t *testing.T) {
+	packed, err := base64.StdEncoding.DecodeString(packedModule)
+	must(t, err)
+	first, err := unpack("cil", packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		if again, err := unpack("cil", packed); err != nil || !bytes.Equal(again, first) {
+			t.Errorf("unpacked again: %q, error %v, expected %q", again, err, first)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations to unpack the same again, expected none", n)
+	}
+	other := bytes.Clone(packed)
+	other[len(other)/2] ^= 1
+	if out, err := unpack("cil", other); err == nil {
+		t.Errorf("damaged: %q, expected an error", out)
+	}
+}

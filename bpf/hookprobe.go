@@ -40,11 +40,16 @@ func attaches(spec *ebpf.ProgramSpec, cache *btf.Cache, attach func(*ebpf.Progra
 	if err != nil {
 		return false
 	}
-	defer c.Close()
 	l, err := attach(c.Programs[name])
 	if err != nil {
+		c.Close()
 		return false
 	}
-	l.Close()
+	// The kernel takes its time to let go of a trampoline: it waits until no task can be in it, 0.3 s of idling in a guest. What is loaded meanwhile
+	// hangs on other functions' trampolines or waits for the same lock.
+	go func() {
+		l.Close()
+		c.Close()
+	}()
 	return true
 }

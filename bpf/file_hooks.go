@@ -44,8 +44,8 @@ var fileHooks = slices.Concat(
 // filePlace is what hangs at the beginning of a kernel function.
 func filePlace(name, function string, kinds monitor.Kinds, counted monitor.Kind, helper bool) []hook {
 	return []hook{
-		{object: "file", program: "amp_" + name + "_fentry", how: toFentry, to: function, sets: fentrySet, kinds: kinds, counted: counted, twice: true, helper: helper},
-		{object: "file", program: "amp_" + name + "_kprobe", how: toKprobe, to: function, sets: kprobeSet, kinds: kinds, counted: counted, helper: helper},
+		{object: "file_fentry", program: "amp_" + name + "_fentry", how: toFentry, to: function, sets: fentrySet, kinds: kinds, counted: counted, second: "file_fentry_second", helper: helper},
+		{object: "file_kprobe", program: "amp_" + name + "_kprobe", how: toKprobe, to: function, sets: kprobeSet, kinds: kinds, counted: counted, helper: helper},
 	}
 }
 
@@ -53,8 +53,8 @@ func filePlace(name, function string, kinds monitor.Kinds, counted monitor.Kind,
 func fileOperation(name, function string, kind monitor.Kind) []hook {
 	kinds := monitor.KindsOf(kind)
 	return append([]hook{
-		{object: "file", program: "amp_" + name + "_fexit", how: toFexit, to: function, sets: fentrySet, kinds: kinds, counted: kind, twice: true},
-		{object: "file", program: "amp_" + name + "_kretprobe", how: toKretprobe, to: function, sets: kprobeSet, kinds: kinds, counted: kind},
+		{object: "file_fentry", program: "amp_" + name + "_fexit", how: toFexit, to: function, sets: fentrySet, kinds: kinds, counted: kind, second: "file_fentry_second"},
+		{object: "file_kprobe", program: "amp_" + name + "_kretprobe", how: toKretprobe, to: function, sets: kprobeSet, kinds: kinds, counted: kind},
 	}, filePlace(name, function, kinds, kind, true)...)
 }
 

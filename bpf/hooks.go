@@ -55,8 +55,9 @@ type hook struct {
 	helper bool
 	// counted is the kind of the events that the kernel's recursion misses are; 0 where one cannot tell.
 	counted monitor.Kind
-	// twice: there is a second program, named program_second, that takes what the kernel leaves out of the first, events.h.
-	twice bool
+	// second is the object that has the second program, named program_second, which takes what the kernel leaves out of the first, events.h.
+	// "": there is none.
+	second string
 	// interrupted: the hook is passed in softirqs too, which interrupt a program as they interrupt all else: the second one is needed
 	// whether or not the kernel preempts its own code.
 	interrupted bool
@@ -75,8 +76,11 @@ type object struct {
 // objects are loaded in this order. The maps that several of them have, by name, are made once.
 var objects = []object{
 	{"process", loadProcess},
+	{"process_second", loadProcessSecond},
 	{"system_calls", loadSystemCalls},
-	{"file", loadFile},
+	{"file_fentry", loadFileFentry},
+	{"file_fentry_second", loadFileFentrySecond},
+	{"file_kprobe", loadFileKprobe},
 	{"file_calls", loadFileCalls},
 	{"network_tcp", loadNetworkTCP},
 	{"network_udp", loadNetworkUDP},
@@ -87,7 +91,7 @@ var objects = []object{
 var hooks = slices.Concat(processHooks, callHooks, fileHooks, fileCallHooks, networkHooks, systemHooks)
 
 var processHooks = []hook{
-	{object: "process", program: "amp_exec", to: "sched_process_exec", sets: anySet, counted: monitor.Exec, twice: true, essential: true},
-	{object: "process", program: "amp_exit", to: "sched_process_exit", sets: anySet, counted: monitor.Exit, twice: true, essential: true},
+	{object: "process", program: "amp_exec", to: "sched_process_exec", sets: anySet, counted: monitor.Exec, second: "process_second", essential: true},
+	{object: "process", program: "amp_exit", to: "sched_process_exit", sets: anySet, counted: monitor.Exit, second: "process_second", essential: true},
 	{object: "process", program: "amp_fork", to: "sched_process_fork", sets: anySet, helper: true, only: (*applied).heirs},
 }

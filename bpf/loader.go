@@ -48,7 +48,7 @@ func (l *loaded) reconcile(s *applied) error {
 	for _, o := range objects {
 		var missing []*hook
 		for h := range l.hooks() {
-			if h.object == o.name && l.needed(h, s) && l.programs[h.program] == nil && l.failed[h.program] == nil {
+			if l.failed[h.program] == nil && l.needed(h, s) && len(l.missing(h, o)) > 0 {
 				missing = append(missing, h)
 			}
 		}
@@ -94,7 +94,12 @@ func (l *loaded) fail(h *hook, err error) error {
 	return nil
 }
 
-// load loads the programs of some hooks of an object: all together, and if that is refused, one by one, with what says why.
+// missing are the programs of a hook that an object has and that are not loaded yet.
+func (l *loaded) missing(h *hook, o object) []string {
+	return slices.DeleteFunc(h.of(o.name, l.second), func(name string) bool { return l.programs[name] != nil })
+}
+
+// load loads the programs of some hooks that an object has: all together, and if that is refused, one by one, with what says why.
 func (l *loaded) load(o object, hs []*hook) error {
 	spec, err := o.load()
 	if err != nil {
@@ -105,13 +110,16 @@ func (l *loaded) load(o object, hs []*hook) error {
 	}
 	var names []string
 	for _, h := range hs {
-		names = append(names, l.names(h)...)
+		names = append(names, l.missing(h, o)...)
 	}
 	if l.loadPrograms(spec, names, false) == nil {
 		return nil
 	}
+	if spec, err = o.load(); err != nil { // the other was made to fit: a copy beforehand would be half of all memory that a start takes
+		return err
+	}
 	for _, h := range hs {
-		if e := l.loadPrograms(spec, l.names(h), true); e != nil {
+		if e := l.loadPrograms(spec.Copy(), l.missing(h, o), true); e != nil {
 			err = errors.Join(err, l.fail(h, fmt.Errorf("load eBPF program %s: %w", h.program, e)))
 		}
 	}
@@ -123,11 +131,24 @@ func (l *loaded) names(h *hook) []string { return h.names(l.second) }
 
 // names are those of its programs, with the second one where it has that.
 func (h *hook) names(second bool) []string {
-	if h.twice && (second || h.interrupted) {
+	if h.hasSecond(second) {
 		return []string{h.program, h.program + "_second"}
 	}
 	return []string{h.program}
 }
+
+// of are those of its names that are in an object.
+func (h *hook) of(object string, second bool) (names []string) {
+	if h.object == object {
+		names = append(names, h.program)
+	}
+	if h.second == object && h.hasSecond(second) {
+		names = append(names, h.program+"_second")
+	}
+	return names
+}
+
+func (h *hook) hasSecond(second bool) bool { return h.second != "" && (second || h.interrupted) }
 
 // makeMaps makes the object's maps that no other object brought before. The compiler's own (.rodata) belong to each load by itself.
 func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
@@ -150,8 +171,8 @@ func (l *loaded) makeMaps(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
+// loadPrograms loads those of a name, and leaves a spec behind that has only them, changed.
 func (l *loaded) loadPrograms(spec *ebpf.CollectionSpec, names []string, lines bool) error {
-	spec = spec.Copy()
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
 	if err := fit(spec, l.types, l.cache, lines); err != nil {
 		return err

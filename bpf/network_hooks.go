@@ -13,7 +13,7 @@ var (
 
 // networkHooks are the programs of network_tcp.c and network_udp.c.
 var networkHooks = []hook{
-	{object: "network_tcp", program: "amp_tcp_state", to: "inet_sock_set_state", sets: anySet, kinds: monitor.NetworkKinds, counted: monitor.FlowOpen, twice: true, interrupted: true},
+	{object: "network_tcp", program: "amp_tcp_state", to: "inet_sock_set_state", sets: anySet, kinds: monitor.NetworkKinds, counted: monitor.FlowOpen, second: "network_tcp", interrupted: true},
 	{object: "network_tcp", program: "amp_tcp_destroy", to: "tcp_destroy_sock", sets: tracepointSet, kinds: flowKinds, helper: true},
 
 	{object: "network_tcp", program: "amp_tcp_accept_fentry", how: toFentry, to: "security_sock_graft", sets: fentrySet, kinds: flowKinds},

@@ -30,9 +30,7 @@ const (
 	processMapRooms               = "rooms"
 	processMapSettings            = "settings"
 	processProgAmpExec            = "amp_exec"
-	processProgAmpExecSecond      = "amp_exec_second"
 	processProgAmpExit            = "amp_exit"
-	processProgAmpExitSecond      = "amp_exit_second"
 	processProgAmpFork            = "amp_fork"
 	processVarCasts               = "casts"
 	processVarTyped               = "typed"
@@ -80,11 +78,9 @@ type processSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processProgramSpecs struct {
-	AmpExec       *ebpf.ProgramSpec `ebpf:"amp_exec"`
-	AmpExecSecond *ebpf.ProgramSpec `ebpf:"amp_exec_second"`
-	AmpExit       *ebpf.ProgramSpec `ebpf:"amp_exit"`
-	AmpExitSecond *ebpf.ProgramSpec `ebpf:"amp_exit_second"`
-	AmpFork       *ebpf.ProgramSpec `ebpf:"amp_fork"`
+	AmpExec *ebpf.ProgramSpec `ebpf:"amp_exec"`
+	AmpExit *ebpf.ProgramSpec `ebpf:"amp_exit"`
+	AmpFork *ebpf.ProgramSpec `ebpf:"amp_fork"`
 }
 
 // processMapSpecs contains maps before they are loaded into the kernel.
@@ -179,19 +175,15 @@ type processVariables struct {
 //
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processPrograms struct {
-	AmpExec       *ebpf.Program `ebpf:"amp_exec"`
-	AmpExecSecond *ebpf.Program `ebpf:"amp_exec_second"`
-	AmpExit       *ebpf.Program `ebpf:"amp_exit"`
-	AmpExitSecond *ebpf.Program `ebpf:"amp_exit_second"`
-	AmpFork       *ebpf.Program `ebpf:"amp_fork"`
+	AmpExec *ebpf.Program `ebpf:"amp_exec"`
+	AmpExit *ebpf.Program `ebpf:"amp_exit"`
+	AmpFork *ebpf.Program `ebpf:"amp_fork"`
 }
 
 func (p *processPrograms) Close() error {
 	return _ProcessClose(
 		p.AmpExec,
-		p.AmpExecSecond,
 		p.AmpExit,
-		p.AmpExitSecond,
 		p.AmpFork,
 	)
 }

@@ -35,8 +35,8 @@ func TestVerifierCost(t *testing.T) {
 			}
 			names := map[string]bool{}
 			for _, h := range hooks {
-				if h.object == o.name && (h.sets&tracepointSet != 0 || h.sets >= best) {
-					for _, n := range h.names(true) {
+				if h.sets&tracepointSet != 0 || h.sets >= best {
+					for _, n := range h.of(o.name, true) {
 						names[n] = true
 					}
 				}

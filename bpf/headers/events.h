@@ -118,6 +118,18 @@ enum program {
 	SECOND,
 };
 
+/*
+ * What is compiled twice has its second programs in an object of their own, made with
+ * AMP_SECOND: where they are not needed, nobody has to read them.
+ */
+#ifdef AMP_SECOND
+#define THIS SECOND
+#define PROGRAM(name) name##_second
+#else
+#define THIS FIRST
+#define PROGRAM(name) name
+#endif
+
 /* Whether this program is the one to do the work. kind and hook name the hook:
  * hook tells those of one kind apart. */
 static __always_inline int mine(enum program which, enum amp_kind kind, __u32 hook)

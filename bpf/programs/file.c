@@ -75,7 +75,9 @@ struct pt_regs___function {
 #define TRAMPOLINE_5(at) TRAMPOLINE(at, "40")
 #define TRAMPOLINE_6(at) TRAMPOLINE(at, "48")
 
+#ifdef AMP_TRAMPOLINES
 static long (*get_func_ret)(void *ctx, __u64 *value) = (void *)BPF_FUNC_get_func_ret;
+#endif
 
 /* The result comes after the arguments, of which there are m if changed, else n,
  * until a helper came that knows. */
@@ -105,24 +107,30 @@ static __always_inline __s64 none(__u64 bytes)
 }
 
 /*
- * The programs of a place. body is what it does with its context, ARG(n) the arguments.
- * A trampoline's program can be preempted, so that there is a second one, see mine().
+ * The programs of a place: what a trampoline's does there, and what a probe's. A
+ * trampoline's can be preempted, so that there is a second one, see mine(). They are
+ * three objects: a host needs one or two of them, and would have to read all of one.
  */
+#ifdef AMP_TRAMPOLINES
 #define AT(name, function, kind, hook, do_trampoline, do_probe)                           \
 	SEC("fentry/" function)                                                           \
-	int amp_##name##_fentry(__u64 *at)                                                \
+	int PROGRAM(amp_##name##_fentry)(__u64 *at)                                       \
 	{                                                                                 \
-		if (mine(FIRST, kind, hook))                                              \
+		if (mine(THIS, kind, hook))                                               \
 			do_trampoline;                                                    \
 		return 0;                                                                 \
-	}                                                                                 \
-	SEC("fentry/" function)                                                           \
-	int amp_##name##_fentry_second(__u64 *at)                                         \
+	}
+
+#define AFTER(name, function, kind, hook, n, m, changed, verdict)                         \
+	SEC("fexit/" function)                                                            \
+	int PROGRAM(amp_##name##_fexit)(__u64 *at)                                        \
 	{                                                                                 \
-		if (mine(SECOND, kind, hook))                                             \
-			do_trampoline;                                                    \
+		if (mine(THIS, kind, hook))                                               \
+			end_operation(kind, verdict(TRAMPOLINE_RESULT(at, n, m, changed))); \
 		return 0;                                                                 \
-	}                                                                                 \
+	}
+#else
+#define AT(name, function, kind, hook, do_trampoline, do_probe)                           \
 	SEC("kprobe/" function)                                                           \
 	int amp_##name##_kprobe(struct pt_regs *at)                                       \
 	{                                                                                 \
@@ -131,26 +139,13 @@ static __always_inline __s64 none(__u64 bytes)
 	}
 
 #define AFTER(name, function, kind, hook, n, m, changed, verdict)                         \
-	SEC("fexit/" function)                                                            \
-	int amp_##name##_fexit(__u64 *at)                                                 \
-	{                                                                                 \
-		if (mine(FIRST, kind, hook))                                              \
-			end_operation(kind, verdict(TRAMPOLINE_RESULT(at, n, m, changed))); \
-		return 0;                                                                 \
-	}                                                                                 \
-	SEC("fexit/" function)                                                            \
-	int amp_##name##_fexit_second(__u64 *at)                                          \
-	{                                                                                 \
-		if (mine(SECOND, kind, hook))                                             \
-			end_operation(kind, verdict(TRAMPOLINE_RESULT(at, n, m, changed))); \
-		return 0;                                                                 \
-	}                                                                                 \
 	SEC("kretprobe/" function)                                                        \
 	int amp_##name##_kretprobe(struct pt_regs *at)                                    \
 	{                                                                                 \
 		end_operation(kind, verdict(PROBED_RESULT(at)));                          \
 		return 0;                                                                 \
 	}
+#endif
 
 /* Files. */
 

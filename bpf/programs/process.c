@@ -116,16 +116,9 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 }
 
 SEC("raw_tracepoint/sched_process_exec")
-int amp_exec(struct bpf_raw_tracepoint_args *ctx)
+int PROGRAM(amp_exec)(struct bpf_raw_tracepoint_args *ctx)
 {
-	executed(ctx, FIRST);
-	return 0;
-}
-
-SEC("raw_tracepoint/sched_process_exec")
-int amp_exec_second(struct bpf_raw_tracepoint_args *ctx)
-{
-	executed(ctx, SECOND);
+	executed(ctx, THIS);
 	return 0;
 }
 
@@ -169,19 +162,13 @@ static __always_inline void exited(struct bpf_raw_tracepoint_args *ctx, enum pro
 }
 
 SEC("raw_tracepoint/sched_process_exit")
-int amp_exit(struct bpf_raw_tracepoint_args *ctx)
+int PROGRAM(amp_exit)(struct bpf_raw_tracepoint_args *ctx)
 {
-	exited(ctx, FIRST);
+	exited(ctx, THIS);
 	return 0;
 }
 
-SEC("raw_tracepoint/sched_process_exit")
-int amp_exit_second(struct bpf_raw_tracepoint_args *ctx)
-{
-	exited(ctx, SECOND);
-	return 0;
-}
-
+#ifndef AMP_SECOND
 /* A child of a process that is left out with its children. Attached only where
  * there is such an exclusion; to do it twice does no harm. */
 SEC("raw_tracepoint/sched_process_fork")
@@ -204,3 +191,4 @@ int amp_fork(struct bpf_raw_tracepoint_args *ctx)
 	bpf_map_update_elem(&heirs, &pid, &one, BPF_ANY);
 	return 0;
 }
+#endif

@@ -23,6 +23,7 @@ const (
 	NoDebugInfo    Why = "no-debug-info" // the build succeeded, and its object has none
 	Malformed      Why = "malformed"     // a file or an object that cannot be read
 	Contradicted   Why = "contradicted"  // by what the running kernel says of itself
+	OthersWrite    Why = "others-write"  // a file of a folder for them, which others than root may change
 	DiskFull       Why = "disk-full"
 	TimedOut       Why = "timed-out"
 	NotHere        Why = "not-here" // only the running host can compile
@@ -67,6 +68,7 @@ var texts = map[Why]fault.Text{
 	NoDebugInfo:    {EN: "compiling against the kernel's headers made no debug information", JA: "カーネルのヘッダーを使ったコンパイルでデバッグ情報が生成されませんでした"},
 	Malformed:      {EN: "it cannot be read", JA: "読み取れません"},
 	Contradicted:   {EN: "the running kernel says otherwise of its structures", JA: "稼働中のカーネルの構造体と一致しません"},
+	OthersWrite:    {EN: "others than root may change it", JA: "root 以外のユーザーが変更できます"},
 	DiskFull:       {EN: "there is no room left to compile or to keep the layouts", JA: "コンパイルや保存に必要な空き容量がありません"},
 	TimedOut:       {EN: "compiling against the kernel's headers took too long", JA: "カーネルのヘッダーを使ったコンパイルが時間内に終わりませんでした"},
 	NotHere:        {EN: "layouts can only be derived on the host that runs", JA: "構造体の配置は稼働中のホストでのみ導出できます"},

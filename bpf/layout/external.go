@@ -10,8 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"runtime"
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
@@ -32,9 +30,6 @@ const (
 	kernelNotes = "/sys/kernel/notes"
 )
 
-// folderPaths are where BTF of a kernel is looked for in a folder of an administrator's, %s its release. ELF files or bare BTF, by what is in them.
-var folderPaths = []string{"%s.btf", "vmlinux-%s"}
-
 // externalPaths are where the packages of distributions and libbpf (btf__load_vmlinux_btf) have it.
 var externalPaths = []string{
 	"/boot/btf-%s",
@@ -52,42 +47,41 @@ var externalPaths = []string{
 
 // external is a file that may have the BTF of a kernel.
 type external struct {
-	name string
-	file *os.File
-	elf  *elf.File // nil: bare BTF
+	name   string
+	file   *os.File
+	elf    *elf.File // nil: bare BTF
+	packed bool      // bare BTF in an archive
 }
 
 func (e *external) close() { e.file.Close() }
 
-// externalFiles lists where BTF of the release is looked for: in the folder, in ExternalDir, then where others put it.
-func externalFiles(r host.Root, folder, release string) ([]string, error) {
-	var names []string
-	for _, dir := range []string{folder, ExternalDir} {
-		if dir == "" {
-			continue
-		}
-		for _, p := range folderPaths {
-			names = append(names, path.Join(dir, strings.ReplaceAll(p, "%s", release)))
-		}
-		hub, err := hubFiles(r, dir, release)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, hub...)
+// findExternal gives the first file for the release, nil if there is none, and those that are there and were passed over: of the folders for them,
+// then where others put it.
+func (s Store) findExternal(r host.Root, release string) (*external, []*Error, error) {
+	var passed []*Error
+	if e := s.noFolder(r); e != nil {
+		passed = append(passed, e)
 	}
+	for _, folder := range s.folders() {
+		names, err := folderFiles(r, folder, release)
+		if err != nil {
+			return nil, nil, err
+		}
+		e, others := firstOf(r, release, names, onlyRoot)
+		if passed = append(passed, others...); e != nil {
+			return e, passed, nil
+		}
+	}
+	names := make([]string, 0, len(externalPaths))
 	for _, p := range externalPaths {
 		names = append(names, strings.ReplaceAll(p, "%s", release))
 	}
-	return names, nil
+	e, others := firstOf(r, release, names, func(host.Root, string) error { return nil })
+	return e, append(passed, others...), nil
 }
 
-// findExternal gives the first file for the release, nil if there is none, and those that are there and were passed over.
-func findExternal(r host.Root, folder, release string) (*external, []*Error, error) {
-	names, err := externalFiles(r, folder, release)
-	if err != nil {
-		return nil, nil, err
-	}
-	var passed []*Error
+// firstOf gives the first of the files that is for the release and may be used, and those that are there and were passed over.
+func firstOf(r host.Root, release string, names []string, may func(r host.Root, name string) error) (e *external, passed []*Error) {
 	for _, name := range names {
 		e, err := openExternal(r, name)
 		if absent(err) {
@@ -98,7 +92,10 @@ func findExternal(r host.Root, folder, release string) (*external, []*Error, err
 			e.close()
 		}
 		if err == nil {
-			return e, passed, nil
+			err = may(r, name)
+		}
+		if err == nil {
+			return e, passed
 		}
 		var told *Error
 		if !errors.As(err, &told) {
@@ -106,46 +103,7 @@ func findExternal(r host.Root, folder, release string) (*external, []*Error, err
 		}
 		passed = append(passed, told)
 	}
-	return nil, passed, nil
-}
-
-// hubMachines are BTFHub's names of architectures.
-var hubMachines = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
-
-// hubFiles lists the release's files in a tree as BTFHub's archive has it, ID/VERSION_ID/MACHINE/RELEASE.btf, unpacked into dir.
-func hubFiles(r host.Root, dir, release string) ([]string, error) {
-	var names []string
-	ids, err := folders(r, dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		versions, err := folders(r, path.Join(dir, id))
-		if err != nil {
-			return nil, err
-		}
-		for _, version := range versions {
-			names = append(names, path.Join(dir, id, version, hubMachines[runtime.GOARCH], release+".btf"))
-		}
-	}
-	return names, nil
-}
-
-func folders(r host.Root, dir string) ([]string, error) {
-	entries, err := r.ReadDir(dir)
-	if absent(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() && len(names) < maxFolders {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
+	return nil, passed
 }
 
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || securejoin.IsNotExist(err) }
@@ -165,7 +123,7 @@ func openExternal(r host.Root, name string) (*external, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &external{name: name, file: f}
+	e := &external{name: name, file: f, packed: strings.HasSuffix(name, packedTail)}
 	if err := e.check(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -173,12 +131,19 @@ func openExternal(r host.Root, name string) (*external, error) {
 	return e, nil
 }
 
+// check looks at how the file begins. What is in an archive shows when it is unpacked.
 func (e *external) check() error {
-	magic := make([]byte, 4)
+	magic := make([]byte, len(xzMagic))
 	if _, err := e.file.ReadAt(magic, 0); err != nil {
-		return fmt.Errorf("read the first 4 bytes: %w", err)
+		return fmt.Errorf("read the first %d bytes: %w", len(magic), err)
 	}
-	if bytes.Equal(magic, []byte(elf.ELFMAG)) {
+	if e.packed {
+		if string(magic) != xzMagic {
+			return fmt.Errorf("it begins with %x, expected %x", magic, xzMagic)
+		}
+		return nil
+	}
+	if bytes.HasPrefix(magic, []byte(elf.ELFMAG)) {
 		var err error
 		if e.elf, err = elf.NewFile(e.file); err != nil {
 			return err
@@ -331,13 +296,20 @@ func readExternal(r host.Root, name, release string) ([]byte, error) {
 	if err := e.sameRelease(release); err != nil {
 		return nil, err
 	}
-	from, size, err := e.btf()
-	if err != nil {
-		return nil, &Error{Why: Malformed, From: name, Err: err}
-	}
-	b, err := io.ReadAll(io.NewSectionReader(from, 0, size))
+	b, err := e.read(release)
 	if err != nil {
 		return nil, &Error{Why: Malformed, From: name, Err: err}
 	}
 	return b, nil
+}
+
+func (e *external) read(release string) ([]byte, error) {
+	if e.packed {
+		return unpack(e.file, members(release))
+	}
+	from, size, err := e.btf()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(from, 0, size))
 }

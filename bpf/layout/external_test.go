@@ -47,7 +47,7 @@ func put(t testing.TB, path string, b []byte) {
 
 func TestExternalFiles(t *testing.T) {
 	const release = "6.1.0-56-amd64"
-	types := kernelTypes(t)
+	types, some := kernelTypes(t), someTypes(t)
 	for _, c := range []struct {
 		name, file string
 		content    []byte
@@ -61,6 +61,12 @@ func TestExternalFiles(t *testing.T) {
 		{"of the policy's folder", "/srv/btf/" + release + ".btf", types, External, "", ""},
 		{"of BTFHub in the policy's folder", "/srv/btf/debian/12/" + hubMachines[runtime.GOARCH] + "/" + release + ".btf", types, External, "", ""},
 		{"damaged in the policy's folder", "/srv/btf/" + release + ".btf", nil, None, Malformed, NoHeaders},
+		{"packed", "/srv/btf/" + release + ".btf.tar.xz", archive(t, release+".btf", some), External, "", ""},
+		{"packed in BTFHub's tree", "/srv/btf/centos/7/" + hubMachines[runtime.GOARCH] + "/" + release + ".btf.tar.xz", archive(t, "./"+release+".btf", some), External, "", ""},
+		{"of another release, packed", "/srv/btf/" + release + ".btf.tar.xz", archive(t, "6.1.0-55-amd64.btf", some), External, "", Malformed},
+		{"packed, and not BTF", "/srv/btf/" + release + ".btf.tar.xz", archive(t, release+".btf", []byte(strings.Repeat("x", 100))), External, "", Malformed},
+		{"half of the archive", "/srv/btf/" + release + ".btf.tar.xz", half(archive(t, release+".btf", some)), External, "", Malformed},
+		{"no archive", "/srv/btf/" + release + ".btf.tar.xz", types, None, Malformed, NoHeaders},
 		{"beside the kernel", "/boot/btf-" + release, types, External, "", ""},
 		{"of another release", "/boot/btf-6.1.0-55-amd64", types, None, "", NoHeaders},
 		{"empty", "/boot/btf-" + release, nil, None, Malformed, NoHeaders},
@@ -72,6 +78,9 @@ func TestExternalFiles(t *testing.T) {
 			dir := t.TempDir()
 			if c.file != "" {
 				put(t, filepath.Join(dir, c.file), c.content)
+			}
+			if err := os.MkdirAll(filepath.Join(dir, "/srv/btf"), 0o755); err != nil {
+				t.Fatal(err)
 			}
 			s := Store{Dir: Dir, Folder: "/srv/btf"}
 			found := s.Find(host.At(dir), release, nil)

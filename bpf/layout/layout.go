@@ -77,7 +77,7 @@ func (s Store) find(r host.Root, release string, headers *host.Headers) (*plan, 
 	if err := host.CheckRelease(release); err != nil {
 		return nil, err
 	}
-	e, passed, err := findExternal(r, s.Folder, release)
+	e, passed, err := s.findExternal(r, release)
 	if err != nil {
 		return nil, err
 	}

@@ -4,10 +4,16 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/bpf/layout"
+	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // TestPathsThatChangeAreSeen makes each change and waits for word of it.
@@ -121,4 +127,17 @@ func FuzzInotifyRecords(f *testing.F) {
 		w := &pathWatch{names: map[int32]map[string]string{1: {"passwd": "/etc/passwd"}}}
 		w.relevant(b)
 	})
+}
+
+// A file with BTF is used as soon as it is there, in whichever folder, and not a minute later.
+func TestPlacesOfBTFFilesAreWatched(t *testing.T) {
+	f := &health.Facts{Policy: host.Read(policy.Policy{BTFFolder: "/srv/btf"}, "policy.xml")}
+	f.Host.Kernel = host.Read(host.Kernel{Release: "6.1.0-56-amd64"}, "uname(2)")
+	f.BPF.Layouts.Value.Stamp = "none"
+	paths := pathsOf(f)
+	for _, want := range []string{"/srv/btf/6.1.0-56-amd64.btf", "/srv/btf/6.1.0-56-amd64.btf.tar.xz", layout.ExternalDir + "/6.1.0-56-amd64.btf"} {
+		if !slices.Contains(paths, want) {
+			t.Errorf("%q lacks %s", paths, want)
+		}
+	}
 }

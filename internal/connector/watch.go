@@ -6,8 +6,8 @@ import (
 	"sync"
 
 	"github.com/ampconnector/amp/bpf"
-	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/policy"
 )
 
@@ -69,10 +69,8 @@ func layoutPaths(f *health.Facts) []string {
 	if l := f.BPF.Layouts; kernel.Release == "" || l.Known() && l.Value.Stamp == "" { // it has its own
 		return nil
 	}
-	paths := append([]string{"/usr/bin/make", "/usr/bin/gcc", path.Join(layout.ExternalDir, kernel.Release+".btf")}, bpf.PackageRecords...)
-	if folder := f.Policy.Value.BTFFolder; folder != "" {
-		paths = append(paths, path.Join(folder, kernel.Release+".btf"))
-	}
+	paths := append([]string{"/usr/bin/make", "/usr/bin/gcc"}, bpf.PackageRecords...)
+	paths = append(paths, f.LayoutStore().Places(host.At(f.Host.Root), kernel.Release)...)
 	link := path.Join("/lib/modules", kernel.Release, "build")
 	for _, part := range []string{"", "Makefile", "Module.symvers", "include/generated/autoconf.h", "include/config/auto.conf"} {
 		paths = append(paths, path.Join(link, part))

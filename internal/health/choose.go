@@ -36,6 +36,9 @@ func layoutSupport(r host.Reading[bpf.Layouts]) (external, headers monitor.Suppo
 		return external, monitor.Support{Reason: supportNoLayouts.With(r.Err)}
 	}
 	yes := monitor.Support{Yes: true, Known: true}
+	if passed := r.Value.Passed; len(passed) > 0 { // the first: it is the one that the policy or an administrator meant, if any is
+		external = monitor.Support{Known: true, Reason: supportPassed.With(passed[0].From, WhyNoLayouts(passed[0]))}
+	}
 	switch f := r.Value; f.Origin {
 	case layout.External:
 		yes.Reason = supportFile.With(f.From)
@@ -91,6 +94,7 @@ var (
 	supportNoBTF      = fault.Text{EN: "the kernel offers no BTF", JA: "カーネルが BTF を提供していません"}
 	supportNoLayouts  = fault.Text{EN: "its layouts are not known: %v", JA: "構造体のレイアウトが不明です: %v"}
 	supportFile       = fault.Text{EN: "it is in %s", JA: "BTF は %s にあります"}
+	supportPassed     = fault.Text{EN: "%s is not used: %s", JA: "%s は使用しません: %s"}
 	supportDerived    = fault.Text{EN: "the layouts of its structures are derived from %s", JA: "構造体のレイアウトを %s から導出しています"}
 	supportNotDerived = fault.Text{EN: "layouts of its structures from %s: %s", JA: "%s からの構造体のレイアウト: %s"}
 	supportFault      = fault.Text{EN: "fault %d: %s", JA: "フォールト %d: %s"}

@@ -1,7 +1,10 @@
 package health
 
 import (
+	"encoding/binary"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +66,39 @@ func TestSupportThatIsRefused(t *testing.T) {
 		f.Daemon = daemon
 		if got := inputs(f).BPF; got.Known != daemon || got.Yes || !strings.Contains(got.Reason.EN, "has no right to map_create") {
 			t.Errorf("daemon %v: %+v", daemon, got)
+		}
+	}
+}
+
+// The folder with BTF files is that of the policy as it is now: each evaluation reads it.
+func TestBTFFolderOfThePolicy(t *testing.T) {
+	const release = "6.1.0-56-amd64"
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("/boot/config-"+release, "CONFIG_BPF_SYSCALL=y\n# CONFIG_DEBUG_INFO_BTF is not set\n")
+	put("/lib/modules/"+release+"/modules.dep", "")
+	header := string(binary.NativeEndian.AppendUint16(nil, 0xeb9f)) + strings.Repeat("\x00", 30)
+	for _, c := range []struct{ policy, file, from, reason string }{
+		{`<kernel btf="/srv/a"/>`, "/srv/a/" + release + ".btf", "/srv/a/" + release + ".btf", "it is in /srv/a/" + release + ".btf"},
+		{`<kernel btf="/srv/b"/>`, "/srv/b/" + release + ".btf", "/srv/b/" + release + ".btf", "it is in /srv/b/" + release + ".btf"},
+		{`<kernel btf="/srv/c"/>`, "/srv/b/" + release + ".btf", "/lib/modules/" + release + "/build", "/srv/c is not used: it cannot be read"},
+		{"", "/srv/b/" + release + ".btf", "/lib/modules/" + release + "/build", "the header package of this kernel is not installed"},
+	} {
+		put("/opt/cisco/amp/etc/policy.xml", `<policy version="1">`+c.policy+`</policy>`)
+		put(c.file, header)
+		f := Gather(t.Context(), Options{Root: dir, Kernel: release, Daemon: true})
+		if got := f.BPF.Layouts; !got.Known() || got.From != c.from {
+			t.Errorf("%s: %+v, expected from %s", c.policy, got, c.from)
+		}
+		f.BPF.KernelBTF = host.Read(false, "as of a host that runs")
+		if got := Choose(f); !strings.Contains(got.Reason.EN, c.reason) {
+			t.Errorf("%s: %s, expected %q in it", c.policy, got.Reason.EN, c.reason)
 		}
 	}
 }

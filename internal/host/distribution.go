@@ -47,8 +47,8 @@ var (
 // Where os-release(5) is, in order.
 var osReleasePaths = []string{"/etc/os-release", "/usr/lib/os-release"}
 
-// distribution reads os-release, or on a host that is older than it what that had.
-func distribution(r Root) Reading[Distribution] {
+// DistributionOf reads os-release, or on a host that is older than it what that had.
+func DistributionOf(r Root) Reading[Distribution] {
 	for _, name := range osReleasePaths {
 		b, err := r.ReadFile(name, maxOSRelease)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -19,7 +19,7 @@ func Gather(ctx context.Context, r Root, o Options) Facts {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		f.Distribution = distribution(r)
+		f.Distribution = DistributionOf(r)
 		f.PackageManager = packageManager(r, f.Distribution)
 		f.Engine = engine(r, f.Distribution)
 	})

@@ -172,7 +172,7 @@ func TestDistribution(t *testing.T) {
 		"micro": {tree{"etc/os-release": "ID=\"sl-micro\"\nID_LIKE=\"suse\"\nVERSION_ID=6.0"},
 			want{"sl-micro", "6.0", SUSE, "/etc/os-release", true}},
 	} {
-		d := distribution(c.tree.root(t))
+		d := DistributionOf(c.tree.root(t))
 		got := want{d.Value.ID, d.Value.VersionID, d.Value.Family, d.From, d.Value.Immutable}
 		if d.Err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, d.Err, c.want)
@@ -190,7 +190,7 @@ func TestDistributionNotKnown(t *testing.T) {
 		"too large": {tree{"etc/os-release": strings.Repeat("#\n", 40<<10)}, ErrTooLarge, "65536 bytes"},
 		"nothing":   {tree{"etc/": ""}, nil, "neither os-release nor"},
 	} {
-		d := distribution(c.tree.root(t))
+		d := DistributionOf(c.tree.root(t))
 		if d.Err == nil || c.err != nil && !errors.Is(d.Err, c.err) || !strings.Contains(d.Err.Error(), c.text) {
 			t.Errorf("%s: %v", name, d.Err)
 		}

@@ -72,18 +72,22 @@ var (
 func reasons(all ...fault.Text) fault.Text { return fault.Join(all, fault.Text{EN: "; ", JA: "。"}) }
 
 // withoutBTF is the choice for a kernel that does not offer its own. A file or a tree that is not known to be there is not tried: there is nothing
-// to try.
+// to try. Why a file that is there is not used stands before what is used in its place.
 func (in Inputs) withoutBTF() Choice {
-	reason := in.BTF.because(reasonNoBTF)
-	switch {
-	case in.External.Yes:
-		return Choice{EBPFExternalBTF, reasons(reason, in.External.because(reasonFile))}
-	case in.Headers.Yes:
-		return Choice{EBPFHeaders, reasons(reason, in.Headers.because(reasonHeaders))}
-	case in.Headers.Reason != (fault.Text{}):
-		return in.reduced(reason, in.Headers.Reason)
+	why := []fault.Text{in.BTF.because(reasonNoBTF)}
+	if in.External.Yes {
+		return Choice{EBPFExternalBTF, reasons(append(why, in.External.because(reasonFile))...)}
 	}
-	return in.reduced(reason)
+	if in.External.Reason != (fault.Text{}) {
+		why = append(why, in.External.Reason)
+	}
+	if in.Headers.Yes {
+		return Choice{EBPFHeaders, reasons(append(why, in.Headers.because(reasonHeaders))...)}
+	}
+	if in.Headers.Reason != (fault.Text{}) {
+		why = append(why, in.Headers.Reason)
+	}
+	return in.reduced(why...)
 }
 
 // reduced is the choice where there are reasons against each full source.

@@ -1,6 +1,7 @@
 package choicetest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -137,6 +138,13 @@ func layouts(found layout.Found) func(*health.Facts) {
 		f.BPF.Layouts = host.Read(bpf.Layouts{Found: found, Stamp: "recorded"}, found.From)
 	}
 }
+
+// passing has a file or folder that is not used, whatever else the layouts come from.
+func passing(e *layout.Error) func(*health.Facts) {
+	return func(f *health.Facts) { f.BPF.Layouts.Value.Passed = []*layout.Error{e} }
+}
+
+var noFolder = passing(&layout.Error{Why: layout.Malformed, From: "/srv/btf", Err: errors.New("open /srv/btf: no such file or directory")})
 
 // without is a host whose layouts cannot be had for a reason that shows at once.
 func without(e *layout.Error) func(*health.Facts) {

@@ -19,6 +19,7 @@ type changes = []func(*health.Facts)
 const (
 	works        = "the kernel offers BTF and lets eBPF programs load"
 	noBTFHere    = "the kernel offers no BTF"
+	noFolderHere = "/srv/btf is not used: it cannot be read: open /srv/btf: no such file or directory"
 	wantsModules = "the policy wants kernel modules"
 	rejected     = "it is not signed, and this kernel loads signed modules only: Loading of unsigned module: key was rejected by service (the kernel: Loading of unsigned module is rejected)"
 	noRight      = "operation not permitted: this process has neither CAP_BPF nor CAP_SYS_ADMIN"
@@ -154,9 +155,36 @@ var Hosts = []Host{
 		Findings: cannot(19),
 	},
 	{
+		Name: "No BTF of its own; the policy's folder has it, as BTFHub's archive does", Recorded: "not seen in a guest; tests read such an archive",
+		change: changes{noBTF(nil), layouts(layout.Found{Origin: layout.External, From: "/srv/btf/debian/12/x86_64/" + release + ".btf.tar.xz"})},
+		Source: monitor.EBPFExternalBTF, Reason: noBTFHere + "; it is in /srv/btf/debian/12/x86_64/" + release + ".btf.tar.xz",
+		Findings: cannot(19),
+	},
+	{
+		Name: "No BTF; the policy's folder has it, where others than root may write; headers and a compiler", Recorded: "not seen in a guest; tests make such a folder",
+		change: changes{noBTF(whole), passing(&layout.Error{
+			Why: layout.OthersWrite, From: "/srv/btf/" + release + ".btf", Detail: "/srv/btf has owner 0 and mode 0777, expected owner 0, and no right to write for group and others",
+		})},
+		Source: monitor.EBPFHeaders, Reason: noBTFHere + "; /srv/btf/" + release + ".btf is not used: others than root may change it: /srv/btf has owner 0 and mode 0777, expected owner 0, " +
+			"and no right to write for group and others; the layouts of its structures are derived from " + tree,
+		Findings: cannot(19),
+	},
+	{
+		Name: "No BTF, no headers; the policy's folder for BTF is not there", Recorded: "not seen in a guest; tests name such a folder",
+		change: changes{noBTF(nil), noFolder},
+		Source: monitor.Degraded, Reason: noBTFHere + "; " + noFolderHere + "; layouts of its structures from " + tree + ": the header package of this kernel is not installed",
+		Findings: slices.Concat(major(11), unknown(16), cannot(19)),
+	},
+	{
 		Name: "No BTF, no headers, and all is missing that the degraded source needs", Recorded: "not seen: no kernel without these options was had",
 		change: changes{noBTF(nil), nothingLeft},
 		Source: monitor.NoSource, Reason: noBTFHere + "; layouts of its structures from " + tree + ": the header package of this kernel is not installed; " + lacks,
+		Findings: slices.Concat(because(11, critical(8, 9)), major(11), unknown(16), cannot(19)),
+	},
+	{
+		Name: "No BTF, no headers; the policy's folder for BTF is not there, and all is missing that the degraded source needs", Recorded: "not seen: no kernel without these options was had",
+		change: changes{noBTF(nil), noFolder, nothingLeft},
+		Source: monitor.NoSource, Reason: noBTFHere + "; " + noFolderHere + "; layouts of its structures from " + tree + ": the header package of this kernel is not installed; " + lacks,
 		Findings: slices.Concat(because(11, critical(8, 9)), major(11), unknown(16), cannot(19)),
 	},
 	{

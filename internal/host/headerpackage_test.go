@@ -54,10 +54,39 @@ func TestHeaderPackageOfRecordedKernels(t *testing.T) {
 }
 
 func TestHeaderPackage(t *testing.T) {
-	if got, _ := HeaderPackage(Distribution{ID: "sles", Family: SUSE}, "5.14.21-150500.55.68-default"); got != "kernel-default-devel-5.14.21-150500.55.68" {
-		t.Errorf("SUSE: %q", got)
-	}
-	if got, ok := HeaderPackage(Distribution{ID: "alpine"}, "6.6.1-0-lts"); ok {
-		t.Errorf("an unknown distribution: %q", got)
+	sles, el, fedora, oracle := Distribution{ID: "sles", Family: SUSE}, Distribution{ID: "rhel", Family: RedHat}, Distribution{ID: "fedora", Family: RedHat}, Distribution{ID: "ol", Family: RedHat}
+	for _, c := range []struct {
+		d             Distribution
+		release, want string // "": not known
+	}{
+		{sles, "5.14.21-150500.55.68-default", "kernel-default-devel-5.14.21-150500.55.68"},
+		{Distribution{ID: "alpine"}, "6.6.1-0-lts", ""},
+		{el, "5.14.0-427.13.1.el9_4.x86_64", "kernel-devel-5.14.0-427.13.1.el9_4.x86_64"},
+		{el, "5.14.0-427.13.1.el9_4.x86_64+rt", "kernel-rt-devel-5.14.0-427.13.1.el9_4.x86_64"},
+		{el, "5.14.0-427.13.1.el9_4.x86_64+rt-debug", "kernel-rt-debug-devel-5.14.0-427.13.1.el9_4.x86_64"},
+		{el, "5.14.0-316.el9.aarch64+64k", "kernel-64k-devel-5.14.0-316.el9.aarch64"},
+		{el, "5.14.0-327.el9.aarch64+64k-debug", "kernel-64k-debug-devel-5.14.0-327.el9.aarch64"},
+		{el, "5.14.0-354.el9.aarch64+rt-64k", "kernel-rt-64k-devel-5.14.0-354.el9.aarch64"},
+		{el, "5.14.0-484.el9.x86_64+debug", "kernel-debug-devel-5.14.0-484.el9.x86_64"},
+		{el, "4.18.0-553.el8_10.x86_64+debug", "kernel-debug-devel-4.18.0-553.el8_10.x86_64"},
+		{el, "4.18.0-553.22.1.rt7.363.el8_10.x86_64", "kernel-rt-devel-4.18.0-553.22.1.rt7.363.el8_10.x86_64"},
+		{el, "4.18.0-553.22.1.rt7.363.el8_10.x86_64+debug", "kernel-rt-debug-devel-4.18.0-553.22.1.rt7.363.el8_10.x86_64"},
+		{el, "3.10.0-957.21.3.rt56.935.el7.x86_64", "kernel-rt-devel-3.10.0-957.21.3.rt56.935.el7.x86_64"},
+		{el, "3.10.0-1160.6.1.el7.x86_64.debug", "kernel-debug-devel-3.10.0-1160.6.1.el7.x86_64"},
+		{el, "5.14.0-427.el9.x86_64+something", ""},
+		{el, "4.18.0-553.22.1.rt7.363.el8_10.x86_64+rt", ""},
+		{el, "6.1.81-1.el9.elrepo.x86_64", ""},
+		{el, "6.6.1", ""},
+		{el, "6.6.1-custom", ""},
+		{el, "x.x86_64", ""},
+		{fedora, "7.1.8-100.fc43.x86_64+rt", "kernel-rt-devel-7.1.8-100.fc43.x86_64"},
+		{fedora, "6.11.5-400.asahi.fc41.aarch64+16k", "kernel-16k-devel-6.11.5-400.asahi.fc41.aarch64"},
+		{fedora, "6.4.0-0.rc0.20230427git6e98b09da931.5.fc39.aarch64", "kernel-devel-6.4.0-0.rc0.20230427git6e98b09da931.5.fc39.aarch64"},
+		{oracle, "5.15.0-106.131.4.el8uek.x86_64.debug", "kernel-uek-debug-devel-5.15.0-106.131.4.el8uek.x86_64"},
+		{oracle, "5.15.0-106.131.4.el8uek.aarch64+64k", ""},
+	} {
+		if got, ok := HeaderPackage(c.d, c.release); got != c.want && ok || ok != (c.want != "") {
+			t.Errorf("%s %s: %q, %v; expected %q", c.d.ID, c.release, got, ok, c.want)
+		}
 	}
 }

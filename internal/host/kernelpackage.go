@@ -9,7 +9,7 @@ import (
 type KernelOffer struct{ Package, Version string }
 
 // kernelPackages is which packages bring a distribution's kernels, the first row that fits counts. FLAVOUR is the end of the release in letters
-// ("cloud-amd64", "generic"), VERSION the distribution's.
+// ("cloud-amd64", "generic"), VERSION the distribution's, KERNEL the package of Red Hat's kernel that runs ("kernel-64k"), or else of the plain one.
 //
 // btf is the first version that offers BTF: Debian by its bug 973870, the others by the lists of BTFHub (docs/supported-distros.md), where Ubuntu's
 // 5.8 is left out, which has it in one release and not in the other. Where none is known, no kernel is named.
@@ -22,10 +22,10 @@ var kernelPackages = []struct {
 }{
 	{Debian, "debian", "", []string{"linux-image-FLAVOUR"}, "5.10.5"},
 	{Debian, "ubuntu", "", []string{"linux-image-FLAVOUR", "linux-image-FLAVOUR-hwe-VERSION"}, "5.11"},
-	{RedHat, "fedora", "", []string{"kernel"}, "5.6"},
+	{RedHat, "fedora", "", []string{"KERNEL"}, "5.6"},
 	{RedHat, "ol", "uek", nil, ""},
 	{RedHat, "amzn", "", nil, ""},
-	{RedHat, "", "", []string{"kernel"}, "4.18.0-193"},
+	{RedHat, "", "", []string{"KERNEL"}, "4.18.0-193"},
 }
 
 var releaseFlavour = regexp.MustCompile(`-((?:[a-z][a-z0-9]*-)*[a-z][a-z0-9]*)$`)
@@ -37,6 +37,10 @@ func KernelPackages(d Distribution, release string) (names []string, btf string)
 	if m := releaseFlavour.FindStringSubmatch(release); m != nil {
 		flavour = m[1]
 	}
+	redHat, _, ok := redHatKernel(release)
+	if !ok {
+		redHat = "kernel"
+	}
 	for _, row := range kernelPackages {
 		if row.family != d.Family || row.id != "" && row.id != d.ID || !strings.Contains(release, row.mark) {
 			continue
@@ -45,7 +49,7 @@ func KernelPackages(d Distribution, release string) (names []string, btf string)
 			if strings.Contains(name, "FLAVOUR") && flavour == "" {
 				continue
 			}
-			names = append(names, strings.NewReplacer("FLAVOUR", flavour, "VERSION", d.VersionID).Replace(name))
+			names = append(names, strings.NewReplacer("FLAVOUR", flavour, "VERSION", d.VersionID, "KERNEL", redHat).Replace(name))
 		}
 		return names, row.btf
 	}

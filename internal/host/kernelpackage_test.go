@@ -17,6 +17,9 @@ func TestKernelPackages(t *testing.T) {
 		{Distribution{ID: "debian", Family: Debian}, "5.4.1", nil, "5.10.5"}, // built by hand
 		{Distribution{ID: "ubuntu", VersionID: "20.04", Family: Debian}, "5.4.0-91-generic", []string{"linux-image-generic", "linux-image-generic-hwe-20.04"}, "5.11"},
 		{Distribution{ID: "centos", Family: RedHat}, "4.18.0-147.el8.x86_64", []string{"kernel"}, "4.18.0-193"},
+		{Distribution{ID: "centos", Family: RedHat}, "4.18.0-147.el8.x86_64+debug", []string{"kernel-debug"}, "4.18.0-193"},
+		{Distribution{ID: "rhel", Family: RedHat}, "5.14.0-316.el9.aarch64+64k", []string{"kernel-64k"}, "4.18.0-193"},
+		{Distribution{ID: "rhel", Family: RedHat}, "5.4.1-1.el8.elrepo.x86_64", []string{"kernel"}, "4.18.0-193"}, // the distribution's own
 		{Distribution{ID: "fedora", Family: RedHat}, "5.3.7-301.fc31.x86_64", []string{"kernel"}, "5.6"},
 		{Distribution{ID: "ol", Family: RedHat}, "4.14.35-1902.el7uek.x86_64", nil, ""},
 		{Distribution{ID: "ol", Family: RedHat}, "4.18.0-147.el8.x86_64", []string{"kernel"}, "4.18.0-193"},

@@ -57,6 +57,63 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// What older kernels have otherwise compiles too, though none of them is here: the header trees at hand do without it.
+func TestOlderKernelsBranches(t *testing.T) {
+	k := debiankernel.Open(t, debiankernel.Suites()[0])
+	older := maps.Clone(sources)
+	older["Makefile"] = append(slices.Clone(older["Makefile"]), "\nccflags-y += -DAMP_HAS_CLONE_STATUS\n"...)
+	scratch := t.TempDir()
+	if err := os.Chmod(filepath.Dir(scratch), 0o755); err != nil { // the compiler is a stranger there
+		t.Fatal(err)
+	}
+	job := layout.Job{Sources: older, Target: "ampfsm.o", Patience: buildPatience, Arguments: []string{"KCFLAGS=-Werror"}}
+	if _, said, err := layout.Build(t.Context(), k.Root, k.Headers.Link, scratch, job); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// The modules ask the header tree what its kernel has, by declarations as they stand in kernels' headers.
+func TestFeatures(t *testing.T) {
+	tool, err := exec.LookPath("make")
+	if err != nil {
+		t.Skip(err)
+	}
+	src, err := filepath.Abs("src")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, header, text string
+		want               []string
+	}{
+		{"a clone that returns an int (4.18)", "fs.h", "extern int vfs_clone_file_range(struct file *file_in, loff_t pos_in,\n\t\t\t\tstruct file *file_out, loff_t pos_out, u64 len);\n", []string{"CLONE_STATUS"}},
+		{"a clone that counts (4.20)", "fs.h", "extern loff_t vfs_clone_file_range(struct file *file_in, loff_t pos_in,\n\t\t\t\t   struct file *file_out, loff_t pos_out,\n", nil},
+		{"a clone that counts (6.8)", "fs.h", "loff_t vfs_clone_file_range(struct file *file_in, loff_t pos_in,\n", nil},
+		{"a user namespace first (5.12)", "fs.h", "int vfs_unlink(struct user_namespace *, struct inode *, struct dentry *,\n\t       struct inode **);\n", []string{"SHIFTED"}},
+		{"the directory first (5.10)", "fs.h", "extern int vfs_unlink(struct inode *, struct dentry *, struct inode **);\n", nil},
+		{"the time of boot (5.5)", "sched.h", "\tu64\t\t\t\tstart_boottime;\n", []string{"START_BOOTTIME"}},
+	} {
+		tree := t.TempDir()
+		name := filepath.Join(tree, "include/linux", c.header)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(c.text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(tool, "-s", "-f", filepath.Join(src, "Makefile"), "--eval", "flags: ; @echo $(ccflags-y)", "flags", "srctree="+tree, "src="+src).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var has []string
+		for flag := range strings.FieldsSeq(string(out)) {
+			if feature, ok := strings.CutPrefix(flag, "-DAMP_HAS_"); ok {
+				has = append(has, feature)
+			}
+		}
+		if !slices.Equal(has, c.want) {
+			t.Errorf("%s: %q, expected %q", c.name, has, c.want)
+		}
+	}
+}
+
 // checkWithSparse has sparse look at the modules' sources as the kernel's build calls it (Documentation/dev-tools/sparse.rst). A pointer of the program's
 // that is followed as if it were the kernel's shows that it does.
 func checkWithSparse(t *testing.T, k debiankernel.Kernel) {

@@ -279,6 +279,7 @@ static int mapped(struct kprobe *p, struct pt_regs *regs)
 struct operation {
 	u32 kind;
 	bool claimed; /* this thread's place in within */
+	bool counts;  /* the function returns how much it did, and nothing was done where that is 0 */
 	struct dentry *dentry;
 	struct dentry *target;
 	struct dentry *parent; /* of a name that will be gone */
@@ -355,6 +356,7 @@ static int begin_operation(struct operation *op, u32 kind)
 		return 1;
 	op->kind = kind;
 	op->claimed = !who;
+	op->counts = kind == AMP_FILE_COPY;
 	return 0;
 }
 
@@ -477,8 +479,8 @@ static int end_operation(struct kretprobe_instance *ri, struct pt_regs *regs)
 	unsigned long result = regs_return_value(regs);
 
 	/* The result is an int, of which the upper half may hold anything, or a pointer that
-	 * may be an error; of a copy it is a count, of which there must be some. */
-	if (op->kind == AMP_FILE_COPY ? (long)result > 0 : (u32)result <= (u32)-4096)
+	 * may be an error; of most copies it is a count, of which there must be some. */
+	if (op->counts ? (long)result > 0 : (u32)result <= (u32)-4096)
 		succeeded(op);
 	if (op->claimed)
 		atomic_set(&within[current->pid % PLACES], 0);
@@ -537,6 +539,17 @@ static int copy_begins(struct kretprobe_instance *ri, struct pt_regs *regs)
 	op->from = ARGUMENT(struct file *, 0);
 	op->to = ARGUMENT(struct file *, 2);
 	return begin_operation(op, AMP_FILE_COPY);
+}
+
+/* Before 4.20 a clone was of all that was asked for or of nothing, and returned 0 or an error. */
+static int clone_begins(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	int untold = copy_begins(ri, regs);
+
+#ifdef AMP_HAS_CLONE_STATUS
+	((struct operation *)ri->data)->counts = false;
+#endif
+	return untold;
 }
 
 /*
@@ -601,7 +614,7 @@ static struct amp_probe probes[] = {
 	OPERATION("notify_change", attributes_begin, AMP_FILE_ATTRIBUTES),
 	OPERATION("vfs_copy_file_range", copy_begins, AMP_FILE_COPY),
 	OPERATION("do_splice_direct", copy_begins, AMP_FILE_COPY),
-	OPERATION("vfs_clone_file_range", copy_begins, AMP_FILE_COPY),
+	OPERATION("vfs_clone_file_range", clone_begins, AMP_FILE_COPY),
 };
 
 #include "module.h"

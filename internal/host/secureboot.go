@@ -1,6 +1,9 @@
 package host
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // SecureBoot is what the firmware, and shim behind it, ask of what boots and of its keys.
 type SecureBoot struct {
@@ -50,7 +53,7 @@ func SecureBootOf(r Root) SecureBoot {
 		return s
 	}
 	s := SecureBoot{UEFI: Read(true, efiFolder), On: efiSwitch(r, "SecureBoot", globalGUID), SetupMode: efiSwitch(r, "SetupMode", globalGUID), Validation: validation(r)}
-	s.Enrolled = certificates(r, "MokListRT")
+	s.Enrolled = enrolled(r)
 	s.Requested = certificates(r, "MokNew")
 	return s
 }
@@ -77,7 +80,37 @@ func validation(r Root) Reading[bool] {
 	return off
 }
 
-// certificates reads a variable of shim's with certificates. One that is not there has none.
+const (
+	mokTable    = efiFolder + "/mok-variables/MokListRT" // since Linux 5.11, where shim has a table of them, from 15.3
+	mokList     = "MokListRT"
+	maxMokParts = 256 // a firmware's variable may be as small as 1 KiB
+)
+
+// enrolled reads the certificates that shim trusts: the whole list where shim hands it over in a table, else from the firmware's variables. A list that
+// is longer than one of these may be stands in MokListRT, MokListRT1, MokListRT2 and so on, as far as there are any (mirror_mok_db() of shim).
+func enrolled(r Root) Reading[[][]byte] {
+	if b, err := r.ReadFile(mokTable, maxEFIVariable); err == nil {
+		if found, err := ParseSignatureLists(mokTable, b); err == nil {
+			return Read(found, mokTable)
+		}
+	}
+	all := certificates(r, mokList)
+	for i := 1; all.Known() && all.Value != nil; i++ {
+		part := certificates(r, mokList+strconv.Itoa(i))
+		switch {
+		case !part.Known():
+			return part
+		case part.Value == nil:
+			return all
+		case i == maxMokParts || len(all.Value)+len(part.Value) > maxCertificates:
+			return NotKnown[[][]byte](part.From, fmt.Errorf("%s: %w: expected at most %d certificates in %d parts", part.From, ErrTooLarge, maxCertificates, maxMokParts))
+		}
+		all.Value = append(all.Value, part.Value...)
+	}
+	return all
+}
+
+// certificates reads a variable of shim's with certificates. One that is not there is nil; one that has hashes alone is not.
 func certificates(r Root, name string) Reading[[][]byte] {
 	file := efiVariableFile(name, shimGUID)
 	b, err := efiVariable(r, name, shimGUID)
@@ -91,5 +124,5 @@ func certificates(r Root, name string) Reading[[][]byte] {
 	if err != nil {
 		return NotKnown[[][]byte](file, err)
 	}
-	return Read(found, file)
+	return Read(append([][]byte{}, found...), file)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,45 @@ func TestOwnersKeys(t *testing.T) {
 	}
 	if none := SecureBootOf(tree{vars + "x": ""}.root(t)); none.Requested.Err != nil || none.Requested.Value != nil {
 		t.Errorf("nothing requested: %+v", none.Requested)
+	}
+}
+
+// A list that is longer than the firmware's variables may be is in several, or whole in shim's table.
+func TestKeysInSeveralVariables(t *testing.T) {
+	certs := func(names ...string) string { return signatureList(x509List, names...) }
+	hashes := signatureList([16]byte{0x26}, strings.Repeat("h", 32))
+	list := func(i string) string { return vars + "MokListRT" + i + "-" + shimGUID }
+	many := tree{list(""): attributes + certs("first")}
+	for i := range maxMokParts {
+		many[list(strconv.Itoa(i+1))] = attributes + certs("c")
+	}
+	full := make([]string, maxCertificates)
+	for i := range full {
+		full[i] = "c"
+	}
+	for name, c := range map[string]struct {
+		tree tree
+		want string // the certificates, or part of the error
+	}{
+		"three":                      {tree{list(""): attributes + certs("a1", "a2"), list("1"): attributes + certs("b1"), list("2"): attributes + certs("c1"), list("4"): attributes + certs("no")}, "a1 a2 b1 c1"},
+		"hashes first":               {tree{list(""): attributes + hashes, list("1"): attributes + certs("b1")}, "b1"},
+		"a part with hashes":         {tree{list(""): attributes + certs("a1"), list("1"): attributes + hashes, list("2"): attributes + certs("c1")}, "a1 c1"},
+		"no first":                   {tree{list("1"): attributes + certs("b1")}, ""},
+		"a part that is cut off":     {tree{list(""): attributes + certs("a1"), list("1"): attributes + certs("b1")[:30]}, "MokListRT1-" + shimGUID + ": offset 0: malformed"},
+		"the table":                  {tree{mokTable[1:]: certs("t1", "t2"), list(""): attributes + certs("t1")}, "t1 t2"},
+		"a table that is cut off":    {tree{mokTable[1:]: certs("t1", "t2")[:30], list(""): attributes + certs("t1")}, "t1"},
+		"a table of one, and a part": {tree{mokTable[1:]: certs("t1"), list(""): attributes + certs("a1"), list("1"): attributes + certs("b1")}, "t1"},
+		"too many parts":             {many, "MokListRT256-" + shimGUID + ": too large"},
+		"too many certificates":      {tree{list(""): attributes + certs(full...), list("1"): attributes + certs("b")}, "too large"},
+	} {
+		got := SecureBootOf(c.tree.root(t)).Enrolled
+		said := string(bytes.Join(got.Value, []byte(" ")))
+		if !got.Known() {
+			said = got.Err.Error()
+		}
+		if got.Known() && said != c.want || !strings.Contains(said, c.want) {
+			t.Errorf("%s: %q, expected %q", name, said, c.want)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 )
 
-// toolEnviron is what tools are run with, whatever the program's own environment is: package scriptlets have odd ones.
+// toolEnviron is what tools are run with, whatever the program's own environment is: package scriptlets have odd ones. Package managers get its proxies
+// beside (fetch).
 var toolEnviron = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
 
 // toolGrace is how long a tool that was told to end may take before it is killed.
@@ -28,6 +29,12 @@ const toolGrace = 10 * time.Second
 // next program waits, and does not undo what is still being done.
 func (h *Host) Run(ctx context.Context, tool string, args ...string) ([]byte, error) {
 	return h.answer(ctx, "", tool, args...)
+}
+
+// fetch is Run for a tool that has to reach the repositories of packages: with the proxies of this program's environment, if it has any.
+func (h *Host) fetch(ctx context.Context, tool string, args ...string) ([]byte, error) {
+	said, _, err := h.call(ctx, keeping{tool: tool, args: args, environ: host.ProxyEnvironment()})
+	return said, toolError(ctx, commandLine(tool, args), said, err)
 }
 
 // Ask is Run for an answer that is parsed: standard output alone. What a tool warns of on the other stream is for the log and the error.

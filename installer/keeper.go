@@ -26,7 +26,8 @@ type keeping struct {
 	input      string // what it reads; without one it reads /dev/null
 	tool, path string
 	args       []string
-	apart      bool // its standard error has a pipe of its own
+	environ    []string // beside toolEnviron
+	apart      bool     // its standard error has a pipe of its own
 }
 
 // keep runs a tool below a keeper and returns what it said: both streams together, or, apart, what it complained of beside it.
@@ -42,7 +43,7 @@ func (h *Host) keep(ctx context.Context, k keeping) (said, complaints []byte, er
 		}
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", keeper, "sh", k.path}, k.args...)...)
-	cmd.Env, cmd.Dir = toolEnviron, "/"
+	cmd.Env, cmd.Dir = slices.Concat(toolEnviron, k.environ), "/"
 	if k.input != "" {
 		cmd.Stdin = strings.NewReader(k.input)
 	}

@@ -311,7 +311,7 @@ func (row managerRow) run(ctx context.Context, h *Host, command []string) ([]byt
 	if len(row.repair) == 0 || command[0] != row.repair[0] { // which is another program
 		args = append(args, row.options...)
 	}
-	out, err := h.Run(ctx, "env", append(args, command[1:]...)...)
+	out, err := h.fetch(ctx, "env", append(args, command[1:]...)...)
 	var exit *exec.ExitError
 	if ctx.Err() == nil && errors.As(err, &exit) && slices.Contains(row.well, exit.ExitCode()) {
 		return out, nil

@@ -1,7 +1,9 @@
 package installer
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,6 +72,42 @@ func TestPackages(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tt.err)
 			}
 		})
+	}
+}
+
+// Package managers get the proxies of the environment, and nothing else of it; what else is run gets none. A password in one is in no log.
+func TestPackagesThroughAProxy(t *testing.T) {
+	const proxy = "http://eve:hunter2@proxy.example:3128"
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("https_proxy", proxy)
+	t.Setenv("NO_PROXY", "localhost")
+	t.Setenv("LD_PRELOAD_OF_SOMEBODY", "x")
+	h := testServiceHost(t)
+	h.apt("")
+	var log bytes.Buffer
+	h.Log = slog.New(slog.NewTextHandler(&log, nil))
+	report := "env | grep -i -e _proxy -e somebody | sort > " + h.dir + "/state/environment-of-$(basename $0)\n"
+	for _, tool := range []string{"apt-get", "dpkg-query"} {
+		b, err := os.ReadFile(filepath.Join(h.dir, "usr/bin", tool))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.write("usr/bin/"+tool, strings.Replace(string(b), "#!/bin/sh\n", "#!/bin/sh\n"+report, 1), 0o755)
+	}
+	if _, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: &Packages{Manager: "apt", Names: []string{"one"}}}}}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for tool, want := range map[string]string{"apt-get": "NO_PROXY=localhost\nhttps_proxy=" + proxy + "\n", "dpkg-query": ""} {
+		if got, err := os.ReadFile(filepath.Join(h.dir, "state/environment-of-"+tool)); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v; expected %q", tool, got, err, want)
+		}
+	}
+	if said := log.String(); !strings.Contains(said, "apt-get") || strings.Contains(said, "hunter2") {
+		t.Errorf("the log has %s", said)
 	}
 }
 

@@ -42,7 +42,7 @@ func AvailableVersions(ctx context.Context, r Root, manager, pkg string) Reading
 	}
 	question := l.question(pkg)
 	from := strings.Join(question, " ")
-	out, beside, status, err := askWhy(ctx, r, listPatience, question[0], question[1:]...)
+	out, beside, status, err := askWhy(ctx, r, listPatience, ProxyEnvironment(), question[0], question[1:]...)
 	if err != nil {
 		return NotKnown[[]string](from, err)
 	}

@@ -150,3 +150,22 @@ func TestNoAnswerIsNotNone(t *testing.T) {
 		}
 	}
 }
+
+// A package manager that is asked gets the proxies of the environment, and nothing else of it.
+func TestAvailableVersionsThroughAProxy(t *testing.T) {
+	for _, name := range proxyNames {
+		t.Setenv(name, "")
+		t.Setenv(strings.ToUpper(name), "")
+	}
+	t.Setenv("http_proxy", "http://proxy.example:3128")
+	t.Setenv("ALL_PROXY", "socks5://proxy.example")
+	t.Setenv("SOMEBODYS", "x")
+	listings["env"] = listing{command: []string{"env"}, parse: byLine(func(fields []string, _ string) string { return strings.Join(fields, " ") })}
+	defer delete(listings, "env")
+	got := AvailableVersions(t.Context(), At("/"), "env", "asked=for")
+	want := []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "http_proxy=http://proxy.example:3128", "ALL_PROXY=socks5://proxy.example", "asked=for"}
+	slices.Sort(want)
+	if slices.Sort(got.Value); !got.Known() || !slices.Equal(got.Value, want) {
+		t.Errorf("%q, %v, expected %q", got.Value, got.Err, want)
+	}
+}

@@ -27,12 +27,12 @@ func ask(ctx context.Context, r Root, tool string, args ...string) (output []byt
 
 // askFor is ask with a patience of its own.
 func askFor(ctx context.Context, r Root, patience time.Duration, tool string, args ...string) (output []byte, status int, err error) {
-	output, _, status, err = askWhy(ctx, r, patience, tool, args...)
+	output, _, status, err = askWhy(ctx, r, patience, nil, tool, args...)
 	return output, status, err
 }
 
-// askWhy is askFor with what the tool says beside its answer, on its standard error.
-func askWhy(ctx context.Context, r Root, patience time.Duration, tool string, args ...string) (output, beside []byte, status int, err error) {
+// askWhy is askFor with more in the tool's environment, and with what it says beside its answer, on its standard error.
+func askWhy(ctx context.Context, r Root, patience time.Duration, environ []string, tool string, args ...string) (output, beside []byte, status int, err error) {
 	path, ok := FindTool(r, tool)
 	if !ok {
 		return nil, nil, 0, fmt.Errorf("%s: %w", tool, errNoTool)
@@ -40,7 +40,7 @@ func askWhy(ctx context.Context, r Root, patience time.Duration, tool string, ar
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Env = append([]string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, environ...)
 	cmd.WaitDelay = time.Second
 	out, said := &bounded{limit: maxAnswer}, &bounded{limit: maxAnswer}
 	cmd.Stdout, cmd.Stderr = out, said

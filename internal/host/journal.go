@@ -21,7 +21,7 @@ var ErrNoJournal = errors.New("no journal of systemd here")
 // UnitJournal is what the journal of the running host has of a unit: the last lines of it, up to a MiB.
 func UnitJournal(ctx context.Context, r Root, unit string) Reading[[]byte] {
 	return unitJournal(ctx, questions{r, func(ctx context.Context, r Root, tool string, args ...string) ([]byte, int, error) {
-		output, beside, status, err := askWhy(ctx, r, journalPatience, tool, args...)
+		output, beside, status, err := askWhy(ctx, r, journalPatience, nil, tool, args...)
 		if err == nil && (status != 0 || len(output) == 0) && len(beside) > 0 {
 			err = fmt.Errorf("journalctl: %s", bytes.TrimSpace(beside))
 		}

@@ -2,7 +2,9 @@ package host
 
 import (
 	"errors"
+	"os"
 	"slices"
+	"strings"
 )
 
 // managerRow is a package manager, its program, and how it installs without asking.
@@ -87,4 +89,23 @@ func managersIn(r Root, order []string) []PackageManager {
 		}
 	}
 	return found
+}
+
+// proxyNames are the variables that say by which proxy what is reached (curl(1), apt-transport-http(1), dnf.conf(5), zypper(8)), in small letters; each
+// is read in capitals too.
+var proxyNames = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"}
+
+// ProxyEnvironment is what this program's environment has of these. Package managers alone get it, and nothing else of the environment: without it a host
+// behind a proxy has no repositories. Who may set it for a program of root's is root, or sudo by its env_keep; packages are signed whatever
+// way they come. A value may hold a password, so it goes into the environment and never into the arguments, which logs and process lists show.
+func ProxyEnvironment() []string {
+	var environ []string
+	for _, name := range proxyNames {
+		for _, name := range []string{name, strings.ToUpper(name)} {
+			if v := os.Getenv(name); v != "" {
+				environ = append(environ, name+"="+v)
+			}
+		}
+	}
+	return environ
 }

@@ -11,36 +11,36 @@ import (
 	"github.com/ampconnector/amp/internal/host"
 )
 
-// kernelBTFPath is where a kernel with CONFIG_DEBUG_INFO_BTF shows its types, since 5.4.
-const kernelBTFPath = "/sys/kernel/btf/vmlinux"
+// KernelBTFPath is where a kernel with CONFIG_DEBUG_INFO_BTF shows its types, since 5.4.
+const KernelBTFPath = "/sys/kernel/btf/vmlinux"
 
 // kernelBTF says whether the kernel offers BTF. In an image, which no kernel runs, the file does not exist and nothing is known.
 func kernelBTF(r host.Root) host.Reading[bool] {
-	path, err := r.Path(kernelBTFPath)
+	path, err := r.Path(KernelBTFPath)
 	if err != nil {
-		return host.NotKnown[bool](kernelBTFPath, err)
+		return host.NotKnown[bool](KernelBTFPath, err)
 	}
 	size, header, err := readBTFHeader(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !r.Live():
-		return host.NotKnown[bool](kernelBTFPath, host.ErrNotRunning)
+		return host.NotKnown[bool](KernelBTFPath, host.ErrNotRunning)
 	case errors.Is(err, fs.ErrNotExist):
 		return withoutBTF(r)
 	case err != nil:
-		return host.NotKnown[bool](kernelBTFPath, err)
+		return host.NotKnown[bool](KernelBTFPath, err)
 	}
 	if err := checkBTFHeader(size, header); err != nil {
-		return host.NotKnown[bool](kernelBTFPath, fmt.Errorf("%s: %w", kernelBTFPath, err))
+		return host.NotKnown[bool](KernelBTFPath, fmt.Errorf("%s: %w", KernelBTFPath, err))
 	}
-	return host.Read(true, kernelBTFPath)
+	return host.Read(true, KernelBTFPath)
 }
 
 // withoutBTF tells a kernel without BTF from a sysfs that is not mounted.
 func withoutBTF(r host.Root) host.Reading[bool] {
 	if _, err := r.Stat("/sys/kernel"); err != nil {
-		return host.NotKnown[bool](kernelBTFPath, fmt.Errorf("is sysfs mounted? %w", err))
+		return host.NotKnown[bool](KernelBTFPath, fmt.Errorf("is sysfs mounted? %w", err))
 	}
-	return host.Read(false, kernelBTFPath)
+	return host.Read(false, KernelBTFPath)
 }
 
 const btfHeaderSize = 24 // struct btf_header, include/uapi/linux/btf.h

@@ -42,7 +42,7 @@ func TestKernelBTFOfAnImage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()
-			path := filepath.Join(root, kernelBTFPath)
+			path := filepath.Join(root, KernelBTFPath)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, tt.file, 0o644)); err != nil {
 				t.Fatal(err)
 			}

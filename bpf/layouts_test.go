@@ -45,7 +45,7 @@ func TestFindLayouts(t *testing.T) {
 			put(t, root, layout.ExternalDir+"/"+release+".btf", btf)
 		}
 		// What the kernel that runs the test offers is of no matter for an image.
-		got := FindLayouts(host.At(root), LayoutStore(""), host.Read(true, kernelBTFPath), host.Read(host.Kernel{Release: release, BTF: c.own, Headers: c.headers}, "--kernel"))
+		got := FindLayouts(host.At(root), LayoutStore(""), host.Read(true, KernelBTFPath), host.Read(host.Kernel{Release: release, BTF: c.own, Headers: c.headers}, "--kernel"))
 		if got.Value.Origin != c.origin || (got.Err != nil) != (c.err != "") || c.err != "" && !strings.Contains(got.Err.Error(), c.err) {
 			t.Errorf("%s: %+v, expected %q, error %q", c.name, got, c.origin, c.err)
 		}

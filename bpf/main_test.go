@@ -144,7 +144,7 @@ func copyInMemory() (int, error) {
 
 // childHiddenBTF runs in a mount namespace of its own.
 func childHiddenBTF() error {
-	raw, err := os.ReadFile(kernelBTFPath)
+	raw, err := os.ReadFile(KernelBTFPath)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func childHiddenBTF() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", filepath.Dir(kernelBTFPath), "tmpfs", 0, ""); err != nil {
+	if err := unix.Mount("tmpfs", filepath.Dir(KernelBTFPath), "tmpfs", 0, ""); err != nil {
 		return err
 	}
 	if r := kernelBTF(host.At("/")); !r.Known() || r.Value {

@@ -291,7 +291,7 @@ func TestExecPath(t *testing.T) {
 func TestOpenWithGivenTypes(t *testing.T) {
 	needsRoot(t)
 	needsBPF(t)
-	if _, err := os.Stat(kernelBTFPath); err != nil {
+	if _, err := os.Stat(KernelBTFPath); err != nil {
 		t.Skipf("needs the kernel's BTF as layouts to give: %v", err)
 	}
 	child(t, "hidden-btf", func(c *command) { c.flags = unix.CLONE_NEWNS })

@@ -19,16 +19,17 @@ const inotifyMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.
 	unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
 // pathWatch watches paths by the directories that hold them, and so sees files that are replaced, directories whose mode changes,
-// and paths that do not exist yet (by the nearest directory above that does).
+// and paths that do not exist yet (by the nearest directory above that does); and those that another mount hides or shows.
 type pathWatch struct {
 	file    *os.File // inotify(7)
 	changed func(what string)
 
 	mu    sync.Mutex
 	names map[int32]map[string]string // by watch: the names that matter, with the path that each stands for
+	lies  map[string]lying            // at the paths, when they were followed
 }
 
-// watchPaths implements Config.Watch.
+// watchPaths implements Config.Watch. Beside an error that is of mounts alone there is a function.
 func watchPaths(ctx context.Context, changed func(what string)) (func([]string), error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -37,7 +38,14 @@ func watchPaths(ctx context.Context, changed func(what string)) (func([]string),
 	w := &pathWatch{file: os.NewFile(uintptr(fd), "inotify"), changed: changed, names: map[int32]map[string]string{}}
 	context.AfterFunc(ctx, func() { w.file.Close() })
 	go w.read()
-	return w.follow, nil
+	began, failed := make(chan struct{}), make(chan error, 1)
+	go func() { failed <- watchMounts(ctx, func() { close(began) }, w.mounted) }()
+	select {
+	case <-began:
+		return w.follow, nil
+	case err := <-failed:
+		return w.follow, err
+	}
 }
 
 // follow replaces the paths that are watched. Adding a directory that is watched already costs nothing.
@@ -50,8 +58,10 @@ func (w *pathWatch) follow(paths []string) {
 		}
 		wanted[dir][name] = path
 	}
+	lie := lies(paths)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.lies = lie
 	old := w.names
 	w.names = map[int32]map[string]string{}
 	for dir, names := range wanted {

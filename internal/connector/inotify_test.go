@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ampconnector/amp/bpf"
 	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
@@ -129,13 +130,13 @@ func FuzzInotifyRecords(f *testing.F) {
 	})
 }
 
-// A file with BTF is used as soon as it is there, in whichever folder, and not a minute later.
-func TestPlacesOfBTFFilesAreWatched(t *testing.T) {
+// BTF is used as soon as it is there, the kernel's own or a file's in whichever folder, and not a minute later.
+func TestPlacesOfBTFAreWatched(t *testing.T) {
 	f := &health.Facts{Policy: host.Read(policy.Policy{BTFFolder: "/srv/btf"}, "policy.xml")}
 	f.Host.Kernel = host.Read(host.Kernel{Release: "6.1.0-56-amd64"}, "uname(2)")
 	f.BPF.Layouts.Value.Stamp = "none"
 	paths := pathsOf(f)
-	for _, want := range []string{"/srv/btf/6.1.0-56-amd64.btf", "/srv/btf/6.1.0-56-amd64.btf.tar.xz", layout.ExternalDir + "/6.1.0-56-amd64.btf"} {
+	for _, want := range []string{bpf.KernelBTFPath, "/srv/btf/6.1.0-56-amd64.btf", "/srv/btf/6.1.0-56-amd64.btf.tar.xz", layout.ExternalDir + "/6.1.0-56-amd64.btf"} {
 		if !slices.Contains(paths, want) {
 			t.Errorf("%q lacks %s", paths, want)
 		}

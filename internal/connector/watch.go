@@ -23,7 +23,9 @@ func (c *core) watch(ctx context.Context) {
 	})
 	follow, err := c.Watch(ctx, c.note)
 	if err != nil {
-		c.Log.Warn("changes of files cannot be watched", "error", err)
+		c.Log.Warn("changes of files or mounts cannot be watched", "error", err)
+	}
+	if follow == nil {
 		return
 	}
 	select {
@@ -49,7 +51,7 @@ func (c *core) follow() {
 
 // pathsOf lists the files and directories that the facts were read from and that others change.
 func pathsOf(f *health.Facts) []string {
-	paths := []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/nsswitch.conf", "/etc/selinux/config", f.Connector.PolicyFile, policy.ExclusionPath}
+	paths := []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/login.defs", "/etc/nsswitch.conf", "/etc/selinux/config", f.Connector.PolicyFile, policy.ExclusionPath, bpf.KernelBTFPath}
 	for _, d := range f.Connector.Directories {
 		paths = append(paths, d.Path)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -43,14 +44,15 @@ func newCopied() (*copied, error) {
 	return c, nil
 }
 
-// take makes it the copy of a file.
-func (c *copied) take(f *os.File, size uint64) error {
+// take makes it the copy of a file. before is called before each piece.
+func (c *copied) take(f *os.File, size uint64, before func()) error {
 	if err := c.memory.Truncate(0); err != nil {
 		return err
 	}
 	h := sha256.New()
 	var at int64
 	for {
+		before()
 		n, err := f.ReadAt(c.buffer, at)
 		if _, werr := c.memory.WriteAt(c.buffer[:n], at); werr != nil {
 			return werr
@@ -78,7 +80,7 @@ func (c *copied) close() { _ = errors.Join(c.view.Close(), c.memory.Close()) }
 
 // copyOf is a copy of a file, nil where it is too large, changes meanwhile, or cannot be copied: then it is scanned itself. So is what a server or a
 // program (FUSE) gives: a reading that never ends is the scan service's to hang on, which is ended for it.
-func (q *Queue) copyOf(f *os.File, id *verdicts.Identity) *copied {
+func (q *Queue) copyOf(ctx context.Context, f *os.File, id *verdicts.Identity) *copied {
 	if id.Size > mostCopied || !id.Local() {
 		return nil
 	}
@@ -92,7 +94,7 @@ func (q *Queue) copyOf(f *os.File, id *verdicts.Identity) *copied {
 			return nil
 		}
 	}
-	if err := c.take(f, id.Size); err != nil {
+	if err := c.take(f, id.Size, func() { q.await(ctx, q.holding()) }); err != nil {
 		q.Log.Debug("a file is scanned without a copy", "path", f.Name(), "error", err)
 		q.spare(c)
 		return nil

@@ -109,7 +109,7 @@ func TestWhatMayNeverBeReadIsNotCopied(t *testing.T) {
 		copied     bool
 	}{{"ext4", unix.EXT4_SUPER_MAGIC, true}, {"FUSE", unix.FUSE_SUPER_MAGIC, false}, {"NFS", unix.NFS_SUPER_MAGIC, false}} {
 		id.Filesystem = c.filesystem
-		if got := w.q.copyOf(f, &id); (got != nil) != c.copied {
+		if got := w.q.copyOf(t.Context(), f, &id); (got != nil) != c.copied {
 			t.Errorf("%s: copied %v, expected %v", c.name, got != nil, c.copied)
 		}
 	}

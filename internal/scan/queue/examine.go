@@ -104,7 +104,7 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 	}
 	q.handOver()
 	work := supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient}
-	content := q.copyOf(f, &id)
+	content := q.copyOf(ctx, f, &id)
 	if content != nil {
 		if epoch, ok := q.Memory.KnownClean(content.sum); ok {
 			q.spare(content)
@@ -112,6 +112,7 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 		}
 		work.File = content.view
 	}
+	q.await(ctx, q.holding()) // one may have begun since
 	a, err := q.Scanner.Scan(ctx, work)
 	if err != nil {
 		if content != nil {

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/ampconnector/amp/bpf"
@@ -97,7 +98,12 @@ func (c *core) openBest(ctx context.Context) {
 	c.begin(ctx, source, wanted)
 }
 
+// openingPercent is the collector's, in place of gcPercent, while a source is opened: what relocating programs takes is garbage at once, and with each
+// half of what lives it would be looked for ten times. The limit of memory stays.
+const openingPercent = 150
+
 func (c *core) openChosen(ctx context.Context, wanted monitor.Settings) (monitor.Source, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(openingPercent))
 	types, err := c.typesOf(ctx, c.choice.Source)
 	if err != nil {
 		return nil, err

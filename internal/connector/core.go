@@ -129,6 +129,10 @@ func (c *core) run(ctx context.Context) error {
 
 // step waits for one thing to happen and deals with it.
 func (c *core) step(ctx context.Context) {
+	settled, due := c.settled, c.due
+	if c.inFlight && len(c.waiting) > 0 {
+		settled, due = nil, nil // whoever asked has an answer first: the host was read for it, and is read again at once after it
+	}
 	select {
 	case <-ctx.Done():
 	case r := <-c.requests:
@@ -141,12 +145,12 @@ func (c *core) step(ctx context.Context) {
 		c.reload(ctx)
 	case what := <-c.changes:
 		c.changed(what)
-	case <-c.settled:
+	case <-settled:
 		c.evaluate(ctx, c.ledger.Update)
 	case <-c.next:
 		c.next = c.After(evaluationPeriod)
 		c.evaluate(ctx, c.ledger.Update)
-	case <-c.due:
+	case <-due:
 		c.evaluate(ctx, c.ledger.Update)
 	case <-c.canaryDue:
 		c.reopened = false

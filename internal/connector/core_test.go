@@ -140,6 +140,27 @@ func TestAskedForEvaluationClearsAtOnce(t *testing.T) {
 	})
 }
 
+// Who waits for the canary of an evaluation does not wait for another one, that a change in between asks for; it comes right after.
+func TestChangeWhileSomebodyWaitsIsEvaluatedAfterTheAnswer(t *testing.T) {
+	w := &world{monitored: true, denied: true, blind: 1}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.denied = false })
+		before := w.evaluated()
+		answered := make(chan control.Answer, 1)
+		go func() { answered <- c.handle(t.Context(), control.Request{Verb: control.Evaluate}) }()
+		synctest.Wait()
+		c.note("/etc/passwd")
+		pass(canaryPatience - time.Millisecond)
+		if n := w.evaluated() - before; n != 1 || len(answered) != 0 {
+			t.Errorf("while the canary is awaited: the host was read %d times, answers %d; expected once, and none", n, len(answered))
+		}
+		pass(time.Millisecond)
+		if n := w.evaluated() - before; n != 2 || len(answered) != 1 {
+			t.Errorf("after it: the host was read %d times, answers %d; expected twice, and one", n, len(answered))
+		}
+	})
+}
+
 func TestUnknownKeepsAFaultRaised(t *testing.T) {
 	w := &world{denied: true}
 	inWorld(t, w, func(t *testing.T, c *core) {

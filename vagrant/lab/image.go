@@ -215,8 +215,14 @@ func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) erro
 		common = append(common, "--aptopt="+o)
 	}
 	args := append([]string{"--variant=minbase", "--include=" + strings.Join(g.allPackages(), ",")}, common...)
-	if len(g.CanHave) > 0 {
-		args = append(args, "--customize-hook="+repositoryHook(g.CanHave))
+	if g.Older {
+		hooks, err := b.olderHooks(ctx, g, list)
+		if err != nil {
+			return err
+		}
+		args = append(args, hooks...)
+	} else if len(g.CanHave) > 0 {
+		args = append(args, "--customize-hook="+repositoryHook(downloadHook(g.CanHave)))
 	}
 	if g.Modules && !g.OwnCompiler {
 		if err := os.Mkdir(filepath.Join(dir, headersFolder), 0o755); err != nil {
@@ -233,11 +239,16 @@ func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) erro
 // repositoryDir is where a guest has the packages that it can have, as a repository without signatures.
 const repositoryDir = "usr/share/amp-lab/debs"
 
-// repositoryHook is a hook of mmdebstrap that downloads packages, with those that they need and the guest has not, and writes the
-// repository's list. It comes from the same sources at the same time as the guest's kernel, and so has that kernel's headers.
-func repositoryHook(packages []string) string {
-	return strings.NewReplacer("DIR", repositoryDir, "NAMES", strings.Join(packages, " ")).Replace(
-		`set -eu; rm -f "$1"/var/cache/apt/archives/*.deb; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -y --download-only install NAMES; ` +
+// downloadHook are commands of a hook of mmdebstrap that download packages, with those that they need and the guest has not.
+func downloadHook(packages []string) string {
+	return `APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -y --download-only install ` + strings.Join(packages, " ")
+}
+
+// repositoryHook is a hook of mmdebstrap that keeps what these commands download, and writes the repository's list. It comes from the same sources at the
+// same time as the guest's kernel, and so has that kernel's headers.
+func repositoryHook(downloads ...string) string {
+	return strings.NewReplacer("DIR", repositoryDir, "DOWNLOADS", strings.Join(downloads, "; ")).Replace(
+		`set -eu; rm -f "$1"/var/cache/apt/archives/*.deb; DOWNLOADS; ` +
 			`mkdir -p "$1/DIR"; mv "$1"/var/cache/apt/archives/*.deb "$1/DIR"; cd "$1/DIR"; dpkg-scanpackages --multiversion . > Packages`)
 }
 

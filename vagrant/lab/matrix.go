@@ -43,6 +43,7 @@ type Guest struct {
 	SecureBoot bool `yaml:"secure_boot" json:",omitempty"`
 	FromDisk   bool `yaml:"from_disk" json:",omitempty"`
 	Modules    bool `yaml:"modules" json:",omitempty"`
+	Older      bool `yaml:"older" json:",omitempty"`
 
 	OwnCompiler bool   `yaml:"own_compiler" json:",omitempty"`
 	ModulesOf   string `yaml:"modules_of" json:"-"`
@@ -156,6 +157,8 @@ func (m Matrix) modulesProblems(g Guest) []string {
 		return []string{"modules_of: it has modules of its own"}
 	case !of.Modules:
 		return []string{fmt.Sprintf("modules_of: %s has no modules", of.Name)}
+	case of.Older != g.Older:
+		return []string{fmt.Sprintf("modules_of: one of %s and %s has the kernel before the newest", of.Name, g.Name)}
 	case of.Suite != g.Suite || of.Kernel != g.Kernel:
 		return []string{fmt.Sprintf("modules_of: %s is of %s and boots %s, expected %s and %s", of.Name, of.Suite, of.Kernel, g.Suite, g.Kernel)}
 	}
@@ -210,6 +213,7 @@ func (g Guest) problems() []string {
 	need(!g.Counted || g.CPUs == 1, "cpus is %d: a guest whose instructions are counted has 1", g.CPUs)
 	need(!g.HasFirmware() || !g.Counted, "secure_boot, from_disk: a guest whose instructions are counted boots without firmware")
 	need(!g.SecureBoot || !g.FromDisk, "from_disk: a guest under Secure Boot boots the kernel of its image")
+	need(!g.Older || strings.HasPrefix(g.Kernel, imagePrefix), "older: the headers of %s have no known name, expected %s…", g.Kernel, imagePrefix)
 	need(!g.OwnCompiler || g.Modules, "own_compiler: there is nothing to compile without modules")
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)

@@ -75,6 +75,9 @@ func TestParseMatrix(t *testing.T) {
 		{"cpus: 1", "cpus: 1\n    modules: true\n    modules_of: one", "modules_of: it has modules of its own"},
 		{goodRow, withModules + strings.Replace(strings.TrimPrefix(goodRow, "guests:\n"), "kernel: linux-image-amd64", "kernel: linux-image-cloud-amd64\n    modules_of: two", 1),
 			"modules_of: two is of bookworm and boots linux-image-amd64, expected bookworm and linux-image-cloud-amd64"},
+		{goodRow, withModules + strings.Replace(strings.TrimPrefix(goodRow, "guests:\n"), "cpus: 1", "cpus: 1\n    older: true\n    modules_of: two", 1),
+			"modules_of: one of two and one has the kernel before the newest"},
+		{"kernel: linux-image-amd64", "kernel: kernel\n    older: true", "older: the headers of kernel have no known name, expected linux-image-…"},
 		{"cpus: 1", "cpus: 1\n    own_compiler: true", "own_compiler: "},
 		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
@@ -121,6 +124,7 @@ func TestKey(t *testing.T) {
 		"firmware":   func(g *Guest) { g.SecureBoot = true },
 		"boot disk":  func(g *Guest) { g.FromDisk = true },
 		"modules":    func(g *Guest) { g.Modules = true },
+		"kernel":     func(g *Guest) { g.Older = true },
 		"compiler":   func(g *Guest) { g.Modules, g.OwnCompiler = true, true },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {

@@ -37,7 +37,7 @@ var KernelPromises = []KernelPromise{
 	{Name: "Debian 11", ID: "debian", Version: "11", Series: []string{"5.10"}, Expected: FullSource, Guests: []string{"debian11-plain"}},
 	{
 		Name: "Debian 12", ID: "debian", Version: "12", Series: []string{"6.1"}, Expected: FullSource,
-		Guests: []string{"debian12-enforcing-el", "debian12-plain", "debian12-headers", "debian12-secureboot"}, Modules: true,
+		Guests: []string{"debian12-enforcing-el", "debian12-plain", "debian12-headers", "debian12-upgrade", "debian12-secureboot"}, Modules: true,
 	},
 	{Name: "Debian 13", ID: "debian", Version: "13", Series: []string{"6.12"}, Expected: FullSource, Guests: []string{"debian13-plain"}, Modules: true},
 	{Name: "Debian sid", ID: "debian", Series: []string{"7.2"}, Expected: FullSource, Guests: []string{"sid-plain"}},

@@ -179,7 +179,7 @@ func (c *core) beat() {
 	}
 }
 
-// atWork keeps the service manager from taking the loop for dead while it waits for the kernel, but not for ever. The loop calls done after.
+// atWork keeps the service manager from taking the loop for dead while it waits for the kernel, or for a host that is slow, but not for ever. The loop calls done after.
 func (c *core) atWork() (done func()) {
 	if c.Watchdog == 0 {
 		return func() {}
@@ -210,6 +210,7 @@ func (c *core) changed(what string) {
 
 // evaluate reads the facts, makes the source fit, judges, and records the findings.
 func (c *core) evaluate(ctx context.Context, record func(time.Time, []fault.Finding) ([]fault.Change, error)) {
+	defer c.atWork()()
 	c.dirtySince, c.settled = time.Time{}, nil
 	gathering, cancel := context.WithTimeout(ctx, gatherPatience)
 	defer cancel()

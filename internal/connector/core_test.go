@@ -369,6 +369,40 @@ func TestWatchdogHearsOfTheLoop(t *testing.T) {
 	})
 }
 
+// A host that is slow, as while it boots, takes its time for the facts: the daemon is not to be ended for that.
+func TestWatchdogHearsOfALongEvaluation(t *testing.T) {
+	w := &world{}
+	long := false
+	config := func() Config {
+		config := w.config(t)
+		config.Watchdog = 10 * time.Second
+		gather := config.Gather
+		config.Gather = func(ctx context.Context) *health.Facts {
+			if long {
+				time.Sleep(25 * time.Second)
+			}
+			return gather(ctx)
+		}
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		long = true
+		c.note("x")
+		pass(quiet)
+		before := len(w.said())
+		pass(24 * time.Second)
+		n := 0
+		for _, s := range w.said()[before:] {
+			if s == notifyWatchdog {
+				n++
+			}
+		}
+		if n != 4 {
+			t.Errorf("%d beats in 24 s of an evaluation, expected one every 5 s", n)
+		}
+	})
+}
+
 func TestStatusIsAnsweredWhileAnEvaluationHangs(t *testing.T) {
 	w := &world{}
 	hang := false

@@ -15,7 +15,6 @@ import (
 // chooseSource makes the open source the one that the facts ask for. One that could not be opened is tried again at each evaluation, and
 // until then the degraded source stands in for it.
 func (c *core) chooseSource(ctx context.Context) {
-	defer c.atWork()()
 	choice := c.Choose(c.facts)
 	if choice != c.choice {
 		c.Log.Info("event source chosen", "source", choice.Source, "reason", choice.Reason.EN)

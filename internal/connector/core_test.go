@@ -403,6 +403,30 @@ func TestWatchdogHearsOfALongEvaluation(t *testing.T) {
 	})
 }
 
+// Nor for a source that is opened anew since no canary came through it.
+func TestWatchdogHearsOfALongOpening(t *testing.T) {
+	w := &world{monitored: true, blind: 1}
+	w.opening = func() {
+		if w.openings() > 0 {
+			time.Sleep(25 * time.Second)
+		}
+	}
+	config := func() Config {
+		config := w.config(t)
+		config.Watchdog = 10 * time.Second
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		pass(canaryPatience)
+		before := len(w.said())
+		pass(24 * time.Second)
+		if n := len(w.said()) - before; w.openings() != 1 || n != 4 {
+			t.Errorf("%d sources opened, %d beats in 24 s of opening another, expected one every 5 s", w.openings(), n)
+		}
+		pass(time.Second)
+	})
+}
+
 func TestStatusIsAnsweredWhileAnEvaluationHangs(t *testing.T) {
 	w := &world{}
 	hang := false

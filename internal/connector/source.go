@@ -57,6 +57,7 @@ const scansWait = 10 * time.Second
 // openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over. Scans wait until
 // the first canary of what was opened is back.
 func (c *core) openFeed(ctx context.Context) {
+	defer c.atWork()() // it is opened anew after a canary too
 	before := c.feed
 	c.scanner.Hold(scansWait)
 	c.openBest(ctx)

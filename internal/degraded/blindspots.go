@@ -102,8 +102,8 @@ var always = [...][]monitor.BlindSpot{
 	},
 	partProcesses: {
 		{Kinds: monitor.KindsOf(monitor.Exec), What: fault.Text{
-			EN: "What a process executes is read after it began: of one that ended or executed something else at once, arguments are missing or are those of the latter, and those beyond 512 bytes are cut",
-			JA: "プロセスの実行内容は開始後に読み取られます。すぐに終了したり別のプログラムを実行したりした場合、引数は得られないか後者のものとなります。512 バイトを超える引数は切り捨てられます",
+			EN: "What a process executes is read after it began: of one that ended or executed something else at once, arguments are missing or are those of the latter, on a busy host now and then the file too, and arguments beyond 512 bytes are cut",
+			JA: "プロセスの実行内容は開始後に読み取られます。すぐに終了したり別のプログラムを実行したりした場合、引数は得られないか後者のものとなり、負荷の高いホストではまれにファイルも不明になります。512 バイトを超える引数は切り捨てられます",
 		}},
 		{Kinds: monitor.KindsOf(monitor.Exit), What: fault.Text{
 			EN: "A process counts as ended when its first thread ends",

@@ -237,13 +237,25 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// A process that is gone before it can be read is told with what was seen of it.
+// A process that is gone before it can be read is told with what was seen of it. Which file it executed is known by its having opened it: a reader that
+// gets no processor for long may lose one of hundreds, but not in each of three rounds.
 func TestShortProcesses(t *testing.T) {
 	w := watch(t, monitor.Settings{Kinds: allOfThem}, func(e *monitor.Event) bool { return e.Kind == monitor.Exec || e.Kind == monitor.Exit })
 	truth, err := exec.LookPath("true")
 	if err != nil {
 		t.Skip("needs true(1)")
 	}
+	for range 3 {
+		if shortProcesses(t, w, truth) {
+			return
+		}
+	}
+	t.Error("expected the file with each exec, in one of three rounds")
+}
+
+// shortProcesses runs a program many times and reports whether each exec was told with its file. All else that is told of it must be there.
+func shortProcesses(t *testing.T, w *watcher, truth string) bool {
+	t.Helper()
 	const runs = 200
 	pids := map[uint32]bool{}
 	for range runs {
@@ -271,11 +283,10 @@ func TestShortProcesses(t *testing.T) {
 		}
 	}
 	t.Logf("%d processes: %d execs, %d exits, %d with the file, %d with arguments, %d with the parent", runs, len(execs), exits, named, read, child)
-	// What a process executed that is gone is known by its having opened it, which a reader that gets no processor may hear of too late: seen once in
-	// two hundred, beside a dozen other programs.
-	if len(execs) != runs || exits != runs || child != runs || named < runs*19/20 {
-		t.Errorf("expected %d of each but arguments, and nearly all with the file", runs)
+	if len(execs) != runs || exits != runs || child != runs {
+		t.Errorf("expected %d execs, exits and parents", runs)
 	}
+	return named == runs
 }
 
 // A child that executes nothing is a copy of its parent, and known by it when it is gone.

@@ -179,7 +179,8 @@ func (c *core) beat() {
 	}
 }
 
-// atWork keeps the service manager from taking the loop for dead while it waits for the kernel, or for a host that is slow, but not for ever. The loop calls done after.
+// atWork keeps the service manager from taking the loop for dead while it waits for the kernel, or for a host that is slow, but not for ever. The loop
+// calls done after.
 func (c *core) atWork() (done func()) {
 	if c.Watchdog == 0 {
 		return func() {}

@@ -57,7 +57,6 @@ const scansWait = 10 * time.Second
 // openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over. Scans wait until
 // the first canary of what was opened is back.
 func (c *core) openFeed(ctx context.Context) {
-	defer c.atWork()() // it is opened anew after a canary too
 	before := c.feed
 	c.scanner.Hold(scansWait)
 	c.openBest(ctx)
@@ -210,6 +209,7 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		c.Log.Warn("no canary was sent: whether the event source works is not known", "reason", r.canary.Detail)
 	}
 	if blind && !c.reopened {
+		defer c.atWork()()
 		c.reopened = true
 		c.closeFeed()
 		c.openFeed(ctx)

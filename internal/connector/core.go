@@ -180,13 +180,15 @@ func (c *core) beat() {
 }
 
 // atWork keeps the service manager from taking the loop for dead while it waits for the kernel, or for a host that is slow, but not for ever. The loop
-// calls done after.
+// calls done after, from when on nothing is said in its name.
 func (c *core) atWork() (done func()) {
 	if c.Watchdog == 0 {
 		return func() {}
 	}
 	working, stop := context.WithCancel(context.Background())
+	silent := make(chan struct{})
 	go func() {
+		defer close(silent)
 		for range workAtMost / (c.Watchdog / 2) {
 			select {
 			case <-c.After(c.Watchdog / 2):
@@ -196,7 +198,10 @@ func (c *core) atWork() (done func()) {
 			}
 		}
 	}()
-	return stop
+	return func() {
+		stop()
+		<-silent
+	}
 }
 
 // changed notes that something happened to the host, and puts the evaluation off until it was quiet.

@@ -36,8 +36,8 @@ func inConfig(t *testing.T, w *world, config func() Config, test func(*testing.T
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if !slices.Contains(w.told, notifyStopping) {
-			t.Errorf("told the service manager %q, expected the end among it", w.told)
+		if told := w.said(); !slices.Contains(told, notifyStopping) {
+			t.Errorf("told the service manager %q, expected the end among it", told)
 		}
 		for i, s := range w.opened {
 			if !s.isClosed() {

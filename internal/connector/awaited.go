@@ -52,13 +52,14 @@ func (a *awaited) isPort(port uint16) {
 }
 
 // look tells whether e is of the canary. Its token is random and known to nobody else: an exec is known by its arguments, a file by its
-// name, all else by the process.
+// name, all else by the process. So is an exec without arguments: on one processor the canary may be done before the degraded source can read them.
 func (a *awaited) look(e *monitor.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case e.Kind == monitor.Exec:
-		if len(e.Args) < 2 || e.Args[len(e.Args)-2] != a.token {
+		named := len(e.Args) >= 2 && e.Args[len(e.Args)-2] == a.token
+		if !named && (len(e.Args) > 0 || a.pid == 0 || e.Process.PID != a.pid) {
 			return
 		}
 		a.pid, a.ppid = e.Process.PID, e.Process.PPID

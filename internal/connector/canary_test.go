@@ -110,6 +110,23 @@ func TestAwaitedKnowsItsOwn(t *testing.T) {
 	}
 }
 
+// A canary that was done before the source could read its arguments is known by its process; another program's exec, or one whose arguments are others, is not.
+func TestExecWithoutArgumentsIsKnownByItsProcess(t *testing.T) {
+	a := newAwaited("token")
+	if a.look(execEvent(7, 8)); a.seen != 0 {
+		t.Error("an exec was taken for the canary's before its process was known")
+	}
+	a.isProcess(7)
+	for _, e := range []*monitor.Event{execEvent(6, 8), execEvent(7, 8, "ampdaemon", "canary", "other", "/dir")} {
+		if a.look(e); a.seen != 0 {
+			t.Errorf("process %d, arguments %q: taken for the canary's", e.Process.PID, e.Args)
+		}
+	}
+	if a.look(execEvent(7, 8)); a.seen != monitor.KindsOf(monitor.Exec) || a.ppid != 8 {
+		t.Errorf("saw %v, parent %d, expected the exec of process 7 with parent 8", names(a.seen), a.ppid)
+	}
+}
+
 func TestFlowWithoutAProcessIsKnownByItsPort(t *testing.T) {
 	a := newAwaited("token")
 	closed := &monitor.Event{Kind: monitor.FlowClose, Process: &monitor.Process{}}

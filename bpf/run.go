@@ -38,6 +38,9 @@ func (s *source) Run(ctx context.Context, handle func(*monitor.Event)) error {
 	}
 }
 
+// Look implements monitor.Prompt.
+func (s *source) Look() { s.sleeps.Wake() }
+
 // run is one call of Run.
 type run struct {
 	*source

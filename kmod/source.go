@@ -219,6 +219,9 @@ func (s *source) nearlyFull() bool {
 	return false
 }
 
+// Look implements monitor.Prompt.
+func (s *source) Look() { s.sleeper.Wake() }
+
 // rest sleeps until it is worth while to read again.
 func (s *source) rest(idle bool) error {
 	enough := func(part int) func() bool {

@@ -63,6 +63,9 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
+	if s, ok := r.feed.source.(monitor.Prompt); ok {
+		s.Look() // who waits for the canary need not wait for the reader too
+	}
 	if err != nil {
 		r.canary.Skipped, r.canary.Detail = true, err.Error()
 		return r, nil //nolint:nilerr // a canary that could not act is a result

@@ -307,6 +307,10 @@ func TestCanaryIsSentByTheClock(t *testing.T) {
 		if again := c.status().Canary.Time; !again.After(first) || w.events() != 2*canaryEvents {
 			t.Errorf("canary at %v and %v, %d events", first, again, w.events())
 		}
+		// Whoever waits for a canary does not wait until the source finds it worth while to read.
+		if looks := w.source(0).looks.Load(); looks != 2 {
+			t.Errorf("the source was asked %d times to read what has come, expected once for each canary", looks)
+		}
 	})
 }
 

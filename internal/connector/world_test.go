@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,6 +201,7 @@ type recordedSource struct {
 	closed   chan struct{}
 	once     sync.Once
 	fail     chan error
+	looks    atomic.Int32 // how often it was asked to read what has come
 	mu       sync.Mutex
 	handled  uint64
 	settings []monitor.Settings // that it was told, one after another
@@ -244,6 +246,8 @@ func (s *recordedSource) Counts() (monitor.Counts, error) {
 	c.Kinds[monitor.Exec] = monitor.Count{Handled: s.handled, Full: 1}
 	return c, nil
 }
+
+func (s *recordedSource) Look() { s.looks.Add(1) }
 
 func (s *recordedSource) Sees() monitor.Kinds { return canaryKinds }
 func (s *recordedSource) Hooks() string       { return "recorded" }

@@ -123,3 +123,9 @@ type Neighboured interface {
 	// Neighbours says which programs those are, as found some minutes ago at most, and what they mean for the connector.
 	Neighbours() []fault.Text
 }
+
+// Prompt is a Source that lets events wait for a while, to be woken less often.
+type Prompt interface {
+	// Look makes it read what has come until now. It may be called at any time while Run does, and waits for nothing.
+	Look()
+}

@@ -17,6 +17,7 @@ type Sleeper struct {
 	file   *os.File
 	conn   syscall.RawConn
 	ended  atomic.Bool // nobody wants to sleep any more
+	woken  atomic.Bool // by Wake, and not known to the sleeper yet
 	closed atomic.Bool
 }
 
@@ -47,12 +48,13 @@ func (s *Sleeper) Sleep(longest time.Duration, enough func() bool) error {
 	}
 	slept := false
 	err = s.conn.Read(func(uintptr) bool {
-		if slept || s.ended.Load() || enough() {
+		if slept || s.ended.Load() || s.woken.Load() || enough() {
 			return true
 		}
 		slept = true
 		return false
 	})
+	s.woken.Store(false)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
@@ -67,10 +69,19 @@ func (s *Sleeper) orClosed(err error) error {
 	return err
 }
 
+// Wake ends a sleep, or the next one if there is none now.
+func (s *Sleeper) Wake() {
+	s.woken.Store(true)
+	s.endSleep()
+}
+
+// endSleep makes the poller end a sleep. Of a closed descriptor nobody sleeps.
+func (s *Sleeper) endSleep() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
+
 // End ends a sleep and all later ones, until Begin.
 func (s *Sleeper) End() {
 	s.ended.Store(true)
-	_ = s.file.SetReadDeadline(time.Unix(1, 0)) // of a closed one nobody sleeps
+	s.endSleep()
 }
 
 // Begin lets sleeps be sleeps again.

@@ -33,6 +33,7 @@ func TestSleeper(t *testing.T) {
 				t.Error(err)
 			}
 		}, nil},
+		{"woken by hand", false, s.Wake, nil},
 		{"ended", false, s.End, nil},
 		{"ended before", false, func() {}, nil},
 		{"closed", false, func() { s.Close() }, os.ErrClosed},
@@ -59,6 +60,29 @@ func TestSleeper(t *testing.T) {
 			}
 		case <-time.After(patience):
 			t.Fatalf("%s: it still sleeps", tt.name)
+		}
+	}
+}
+
+// Who is woken between two sleeps does not sleep the next time, and then does again.
+func TestWokenBeforeASleep(t *testing.T) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(fd, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Wake()
+	for _, tt := range []struct {
+		longest time.Duration
+		asks    int // whether there is enough
+	}{{time.Hour, 0}, {time.Millisecond, 1}} {
+		asked := 0
+		if err := s.Sleep(tt.longest, func() bool { asked++; return false }); err != nil || asked != tt.asks {
+			t.Errorf("asked %d times, expected %d; error %v", asked, tt.asks, err)
 		}
 	}
 }

@@ -16,11 +16,11 @@ var networkHooks = []hook{
 	{object: "network_tcp", program: "amp_tcp_state", to: "inet_sock_set_state", sets: anySet, kinds: monitor.NetworkKinds, counted: monitor.FlowOpen, second: "network_tcp", interrupted: true},
 	{object: "network_tcp", program: "amp_tcp_destroy", to: "tcp_destroy_sock", sets: tracepointSet, kinds: flowKinds, helper: true},
 
-	{object: "network_tcp", program: "amp_tcp_accept_fentry", how: toFentry, to: "security_sock_graft", sets: fentrySet, kinds: flowKinds},
+	{object: "network_tcp", program: "amp_tcp_accept_fentry", how: toFentry, to: "security_sock_graft", sets: fentrySet, kinds: flowKinds, counted: monitor.FlowOpen, second: "network_tcp"},
 	{object: "network_tcp", program: "amp_tcp_accept_kprobe", how: toKprobe, to: "security_sock_graft", sets: kprobeSet, kinds: flowKinds},
 	{object: "network_tcp", program: "amp_tcp_accept_call", how: toSysExit, to: "accept accept4", sets: tracepointSet, kinds: flowKinds},
 
-	{object: "network_tcp", program: "amp_tcp_listen_fexit", how: toFexit, to: "inet_csk_listen_start", sets: fentrySet, kinds: listenKind},
+	{object: "network_tcp", program: "amp_tcp_listen_fexit", how: toFexit, to: "inet_csk_listen_start", sets: fentrySet, kinds: listenKind, counted: monitor.Listen, second: "network_tcp"},
 	{object: "network_tcp", program: "amp_tcp_listen_kretprobe", how: toKretprobe, to: "inet_csk_listen_start", sets: kprobeSet, kinds: listenKind},
 	{object: "network_tcp", program: "amp_tcp_listen_call", how: toSysExit, to: "listen", sets: tracepointSet, kinds: listenKind},
 
@@ -50,6 +50,10 @@ var networkBlindSpots = []blindSpot{
 	{anySet, monitor.BlindSpot{Kinds: flowOpen, What: fault.Text{
 		EN: "Packets of raw sockets, and protocols other than TCP and UDP",
 		JA: "RAW ソケットのパケット、および TCP と UDP 以外のプロトコル",
+	}}},
+	{fentrySet, monitor.BlindSpot{Kinds: flowOpen, What: fault.Text{
+		EN: "Where the kernel can be preempted: first UDP packets of a flow while another process is preempted within the program on that CPU; these are not counted either",
+		JA: "プリエンプション可能なカーネルで、別のプロセスが同じ CPU のプログラム内でプリエンプトされている間の、UDP フローの最初のパケット (件数にも含まれません)",
 	}}},
 	{tracepointSet, monitor.BlindSpot{Kinds: flowOpen, What: fault.Text{
 		EN: "The address of the host to which a UDP packet went, where the socket is bound to none: it is shown as unspecified",

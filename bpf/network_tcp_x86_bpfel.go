@@ -16,32 +16,34 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	networkTCPMapActivity               = "activity"
-	networkTCPMapActivityTemplate       = "activity_template"
-	networkTCPMapCounts                 = "counts"
-	networkTCPMapEvents                 = "events"
-	networkTCPMapExcludedExecutables    = "excluded_executables"
-	networkTCPMapExcludedUsers          = "excluded_users"
-	networkTCPMapFlows                  = "flows"
-	networkTCPMapHeirs                  = "heirs"
-	networkTCPMapListening              = "listening"
-	networkTCPMapMarks                  = "marks"
-	networkTCPMapPlaces                 = "places"
-	networkTCPMapReaderWaits            = "reader_waits"
-	networkTCPMapRecent                 = "recent"
-	networkTCPMapRooms                  = "rooms"
-	networkTCPMapSettings               = "settings"
-	networkTCPProgAmpTcpAcceptCall      = "amp_tcp_accept_call"
-	networkTCPProgAmpTcpAcceptFentry    = "amp_tcp_accept_fentry"
-	networkTCPProgAmpTcpAcceptKprobe    = "amp_tcp_accept_kprobe"
-	networkTCPProgAmpTcpDestroy         = "amp_tcp_destroy"
-	networkTCPProgAmpTcpListenCall      = "amp_tcp_listen_call"
-	networkTCPProgAmpTcpListenFexit     = "amp_tcp_listen_fexit"
-	networkTCPProgAmpTcpListenKretprobe = "amp_tcp_listen_kretprobe"
-	networkTCPProgAmpTcpState           = "amp_tcp_state"
-	networkTCPProgAmpTcpStateSecond     = "amp_tcp_state_second"
-	networkTCPVarCasts                  = "casts"
-	networkTCPVarTyped                  = "typed"
+	networkTCPMapActivity                  = "activity"
+	networkTCPMapActivityTemplate          = "activity_template"
+	networkTCPMapCounts                    = "counts"
+	networkTCPMapEvents                    = "events"
+	networkTCPMapExcludedExecutables       = "excluded_executables"
+	networkTCPMapExcludedUsers             = "excluded_users"
+	networkTCPMapFlows                     = "flows"
+	networkTCPMapHeirs                     = "heirs"
+	networkTCPMapListening                 = "listening"
+	networkTCPMapMarks                     = "marks"
+	networkTCPMapPlaces                    = "places"
+	networkTCPMapReaderWaits               = "reader_waits"
+	networkTCPMapRecent                    = "recent"
+	networkTCPMapRooms                     = "rooms"
+	networkTCPMapSettings                  = "settings"
+	networkTCPProgAmpTcpAcceptCall         = "amp_tcp_accept_call"
+	networkTCPProgAmpTcpAcceptFentry       = "amp_tcp_accept_fentry"
+	networkTCPProgAmpTcpAcceptFentrySecond = "amp_tcp_accept_fentry_second"
+	networkTCPProgAmpTcpAcceptKprobe       = "amp_tcp_accept_kprobe"
+	networkTCPProgAmpTcpDestroy            = "amp_tcp_destroy"
+	networkTCPProgAmpTcpListenCall         = "amp_tcp_listen_call"
+	networkTCPProgAmpTcpListenFexit        = "amp_tcp_listen_fexit"
+	networkTCPProgAmpTcpListenFexitSecond  = "amp_tcp_listen_fexit_second"
+	networkTCPProgAmpTcpListenKretprobe    = "amp_tcp_listen_kretprobe"
+	networkTCPProgAmpTcpState              = "amp_tcp_state"
+	networkTCPProgAmpTcpStateSecond        = "amp_tcp_state_second"
+	networkTCPVarCasts                     = "casts"
+	networkTCPVarTyped                     = "typed"
 )
 
 // loadNetworkTCP returns the embedded CollectionSpec for networkTCP.
@@ -86,15 +88,17 @@ type networkTCPSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type networkTCPProgramSpecs struct {
-	AmpTcpAcceptCall      *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_call"`
-	AmpTcpAcceptFentry    *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_fentry"`
-	AmpTcpAcceptKprobe    *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_kprobe"`
-	AmpTcpDestroy         *ebpf.ProgramSpec `ebpf:"amp_tcp_destroy"`
-	AmpTcpListenCall      *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_call"`
-	AmpTcpListenFexit     *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_fexit"`
-	AmpTcpListenKretprobe *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_kretprobe"`
-	AmpTcpState           *ebpf.ProgramSpec `ebpf:"amp_tcp_state"`
-	AmpTcpStateSecond     *ebpf.ProgramSpec `ebpf:"amp_tcp_state_second"`
+	AmpTcpAcceptCall         *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_call"`
+	AmpTcpAcceptFentry       *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_fentry"`
+	AmpTcpAcceptFentrySecond *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_fentry_second"`
+	AmpTcpAcceptKprobe       *ebpf.ProgramSpec `ebpf:"amp_tcp_accept_kprobe"`
+	AmpTcpDestroy            *ebpf.ProgramSpec `ebpf:"amp_tcp_destroy"`
+	AmpTcpListenCall         *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_call"`
+	AmpTcpListenFexit        *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_fexit"`
+	AmpTcpListenFexitSecond  *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_fexit_second"`
+	AmpTcpListenKretprobe    *ebpf.ProgramSpec `ebpf:"amp_tcp_listen_kretprobe"`
+	AmpTcpState              *ebpf.ProgramSpec `ebpf:"amp_tcp_state"`
+	AmpTcpStateSecond        *ebpf.ProgramSpec `ebpf:"amp_tcp_state_second"`
 }
 
 // networkTCPMapSpecs contains maps before they are loaded into the kernel.
@@ -195,25 +199,29 @@ type networkTCPVariables struct {
 //
 // It can be passed to loadNetworkTCPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type networkTCPPrograms struct {
-	AmpTcpAcceptCall      *ebpf.Program `ebpf:"amp_tcp_accept_call"`
-	AmpTcpAcceptFentry    *ebpf.Program `ebpf:"amp_tcp_accept_fentry"`
-	AmpTcpAcceptKprobe    *ebpf.Program `ebpf:"amp_tcp_accept_kprobe"`
-	AmpTcpDestroy         *ebpf.Program `ebpf:"amp_tcp_destroy"`
-	AmpTcpListenCall      *ebpf.Program `ebpf:"amp_tcp_listen_call"`
-	AmpTcpListenFexit     *ebpf.Program `ebpf:"amp_tcp_listen_fexit"`
-	AmpTcpListenKretprobe *ebpf.Program `ebpf:"amp_tcp_listen_kretprobe"`
-	AmpTcpState           *ebpf.Program `ebpf:"amp_tcp_state"`
-	AmpTcpStateSecond     *ebpf.Program `ebpf:"amp_tcp_state_second"`
+	AmpTcpAcceptCall         *ebpf.Program `ebpf:"amp_tcp_accept_call"`
+	AmpTcpAcceptFentry       *ebpf.Program `ebpf:"amp_tcp_accept_fentry"`
+	AmpTcpAcceptFentrySecond *ebpf.Program `ebpf:"amp_tcp_accept_fentry_second"`
+	AmpTcpAcceptKprobe       *ebpf.Program `ebpf:"amp_tcp_accept_kprobe"`
+	AmpTcpDestroy            *ebpf.Program `ebpf:"amp_tcp_destroy"`
+	AmpTcpListenCall         *ebpf.Program `ebpf:"amp_tcp_listen_call"`
+	AmpTcpListenFexit        *ebpf.Program `ebpf:"amp_tcp_listen_fexit"`
+	AmpTcpListenFexitSecond  *ebpf.Program `ebpf:"amp_tcp_listen_fexit_second"`
+	AmpTcpListenKretprobe    *ebpf.Program `ebpf:"amp_tcp_listen_kretprobe"`
+	AmpTcpState              *ebpf.Program `ebpf:"amp_tcp_state"`
+	AmpTcpStateSecond        *ebpf.Program `ebpf:"amp_tcp_state_second"`
 }
 
 func (p *networkTCPPrograms) Close() error {
 	return _NetworkTCPClose(
 		p.AmpTcpAcceptCall,
 		p.AmpTcpAcceptFentry,
+		p.AmpTcpAcceptFentrySecond,
 		p.AmpTcpAcceptKprobe,
 		p.AmpTcpDestroy,
 		p.AmpTcpListenCall,
 		p.AmpTcpListenFexit,
+		p.AmpTcpListenFexitSecond,
 		p.AmpTcpListenKretprobe,
 		p.AmpTcpState,
 		p.AmpTcpStateSecond,

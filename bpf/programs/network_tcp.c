@@ -310,11 +310,21 @@ int amp_tcp_destroy(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Accepting, at a point where the new socket is locked: sock_graft(). */
+/* Accepting, at a point where the new socket is locked: sock_graft(). A
+ * trampoline's program can be preempted, so that there is a second one. */
 SEC("fentry/security_sock_graft")
 int amp_tcp_accept_fentry(__u64 *ctx)
 {
-	accepted((struct sock *)ctx[0]);
+	if (mine(FIRST, AMP_FLOW_OPEN, 0))
+		accepted((struct sock *)ctx[0]);
+	return 0;
+}
+
+SEC("fentry/security_sock_graft")
+int amp_tcp_accept_fentry_second(__u64 *ctx)
+{
+	if (mine(SECOND, AMP_FLOW_OPEN, 0))
+		accepted((struct sock *)ctx[0]);
 	return 0;
 }
 
@@ -338,7 +348,16 @@ int amp_tcp_accept_call(struct bpf_raw_tracepoint_args *ctx)
 SEC("fexit/inet_csk_listen_start")
 int amp_tcp_listen_fexit(__u64 *ctx)
 {
-	listen_done();
+	if (mine(FIRST, AMP_LISTEN, 0))
+		listen_done();
+	return 0;
+}
+
+SEC("fexit/inet_csk_listen_start")
+int amp_tcp_listen_fexit_second(__u64 *ctx)
+{
+	if (mine(SECOND, AMP_LISTEN, 0))
+		listen_done();
 	return 0;
 }
 

@@ -45,6 +45,7 @@ type source struct {
 	kernel  *loaded
 	applied *applied
 	active  activityReader
+	begun   operations
 	closed  bool
 	free    *time.Timer    // gives memory back; nil before the first settings
 	final   monitor.Counts // once closed, without the tally
@@ -202,6 +203,11 @@ func (s *source) Counts() (monitor.Counts, error) {
 		if counts, err = s.kernel.counts(); err != nil {
 			return counts, err
 		}
+		_, boot := readClocks()
+		if err := s.begun.sweep(s.kernel.maps["operations"], time.Now(), boot); err != nil {
+			return counts, err
+		}
+		s.begun.addTo(&counts)
 		counts.QueueBytes, counts.QueueSize = uint64(s.reader.AvailableBytes()), uint64(s.reader.BufferSize())
 	}
 	s.tally.addTo(&counts)
@@ -248,6 +254,7 @@ func (s *source) Close() error {
 	}
 	s.closed = true
 	s.final, _ = s.kernel.counts()
+	s.begun.addTo(&s.final)
 	err := s.sleeps.Close() // a sleeper looks into the ring
 	s.ring.Lock()
 	defer s.ring.Unlock()

@@ -42,8 +42,17 @@ struct {
 	__type(value, __u64);
 } write_mounts SEC(".maps");
 
-/* An operation that did not end by then was missed at its end. */
-#define AMP_STALE 1000000000ULL /* ns */
+/* An operation that did not end by then was missed at its end. To copy a large
+ * file up takes overlayfs seconds, within which there are others. Of threads
+ * that ended since, the reader finds what they left (bpf/operations.go). */
+#define AMP_STALE 10000000000ULL /* ns */
+
+static __always_inline void ended_unseen(struct amp_operation *op, __u32 thread)
+{
+	if (!op->late) /* such a one failed */
+		count(op->kind, AMP_MISSED);
+	bpf_map_delete_elem(&operations, &thread);
+}
 
 static __always_inline void will_write(__u64 mount)
 {
@@ -51,10 +60,14 @@ static __always_inline void will_write(__u64 mount)
 	struct amp_operation *op = bpf_map_lookup_elem(&operations, &thread);
 	__u64 *last;
 
-	if (op && op->late)
-		bpf_map_delete_elem(&operations, &thread); /* it failed */
-	else if (op && bpf_ktime_get_boot_ns() - op->time <= AMP_STALE)
-		return; /* of a file system below the operation's */
+	if (op) {
+		/* What is within an operation writes to a file system below the
+		 * operation's. Its own is written to when it is over: the kernel
+		 * has only so many kretprobes for those that wait in a function. */
+		if (!op->late && op->mount != mount && bpf_ktime_get_boot_ns() - op->time <= AMP_STALE)
+			return;
+		ended_unseen(op, thread);
+	}
 	last = bpf_map_lookup_elem(&write_mounts, &thread);
 	if (last)
 		*last = mount; /* an update costs several times as much */
@@ -78,8 +91,12 @@ static __always_inline int within(__u32 thread)
 {
 	struct amp_operation *outer = bpf_map_lookup_elem(&operations, &thread);
 
-	if (!outer || bpf_ktime_get_boot_ns() - outer->time > AMP_STALE)
+	if (!outer)
 		return 0;
+	if (bpf_ktime_get_boot_ns() - outer->time > AMP_STALE) {
+		ended_unseen(outer, thread);
+		return 0;
+	}
 	outer->nested += 1;
 	return 1;
 }
@@ -129,7 +146,8 @@ static __always_inline void begin_rmdir(struct dentry *dentry)
 	op.dentry = (__u64)dentry;
 	op.mount = mount_for(dentry);
 	op.inode = (__u64)BPF_CORE_READ(dentry, d_inode);
-	bpf_map_update_elem(&operations, &thread, &op, BPF_ANY);
+	if (bpf_map_update_elem(&operations, &thread, &op, BPF_ANY))
+		count(AMP_FILE_DELETE, AMP_MISSED);
 }
 
 static __always_inline void end_rmdir(struct dentry *dentry)

@@ -257,7 +257,8 @@ static __always_inline void copying(__u64 from, __u64 to)
 	op.kind = AMP_FILE_COPY;
 	op.dentry = from;
 	op.target = to;
-	bpf_map_update_elem(&operations, &thread, &op, BPF_ANY);
+	if (bpf_map_update_elem(&operations, &thread, &op, BPF_ANY))
+		count(AMP_FILE_COPY, AMP_MISSED);
 }
 
 #define COPY(name, function, hook)                                                        \

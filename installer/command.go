@@ -110,13 +110,13 @@ func lastOutputLine(out []byte) string {
 func commandLine(tool string, args []string) string {
 	words := []string{filepath.Base(tool)}
 	for _, a := range args {
-		words = append(words, shellWord(a))
+		words = append(words, ShellWord(a))
 	}
 	return strings.Join(words, " ")
 }
 
-// shellWord quotes a word for sh(1) where that is needed.
-func shellWord(w string) string {
+// ShellWord quotes a word for sh(1) where that is needed.
+func ShellWord(w string) string {
 	plain := func(r rune) bool {
 		return r == '-' || r == '_' || r == '.' || r == '/' || r == '=' || r == ':' || r == ',' || r == '+' || r == '@' ||
 			'0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'

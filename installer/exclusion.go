@@ -46,7 +46,7 @@ func (s *Exclude) Commands() []string {
 	}
 	commands := make([]string, len(s.Exclusions))
 	for i, x := range s.Exclusions {
-		commands[i] = "ampcli exclusions " + verb + " " + string(x.Class) + " " + shellWord(x.Value)
+		commands[i] = "ampcli exclusions " + verb + " " + string(x.Class) + " " + ShellWord(x.Value)
 		if x.Children {
 			commands[i] += " --children"
 		}

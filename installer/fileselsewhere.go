@@ -80,7 +80,7 @@ func ownersIn(r host.Root, dir string, left *int, found map[uint32][]string) {
 			continue
 		}
 		if uid := fi.Sys().(*syscall.Stat_t).Uid; len(found[uid]) < maxNamed {
-			found[uid] = append(found[uid], shellWord(full))
+			found[uid] = append(found[uid], ShellWord(full))
 		}
 		if fi.Mode()&fs.ModeType == fs.ModeDir {
 			ownersIn(r, full, left, found)

@@ -72,8 +72,8 @@ func HeadersAgain(f *health.Facts) []Item {
 	item := Item{Manual: headersAgain}
 	if pkg, ok := host.HeaderPackage(f.Host.Distribution.Value, f.Host.Kernel.Value.Release); ok {
 		item.Packages = []string{pkg}
-		if again := managerRows[f.Host.PackageManager.Value.Name].again; f.Host.PackageManager.Known() && again != nil {
-			item.Commands = []string{strings.Join(append(slices.Clone(again), pkg), " "), "systemctl reload cisco-amp.service"}
+		if again := ReinstallCommand(f.Host.PackageManager.Value.Name, pkg); f.Host.PackageManager.Known() && again != nil {
+			item.Commands = []string{strings.Join(again, " "), "systemctl reload cisco-amp.service"}
 		}
 	}
 	return []Item{item}

@@ -168,7 +168,7 @@ func KeyItems(f *health.Facts) []Item {
 	}
 	switch state := kmod.EnrolmentOf(key, f.Host.ModuleLoading); {
 	case !state.Known():
-		return []Item{{Manual: keyUnknown.With(key.Files.Certificate, state.Err), Commands: []string{"mokutil --import " + shellWord(key.Files.Certificate)}}}
+		return []Item{{Manual: keyUnknown.With(key.Files.Certificate, state.Err), Commands: []string{"mokutil --import " + ShellWord(key.Files.Certificate)}}}
 	case state.Value == kmod.Trusted:
 		return nil
 	case noUEFI:

@@ -207,13 +207,23 @@ func (row managerRow) attempt(ctx context.Context, h *Host, command []string) ([
 
 // reinstall installs packages that are installed.
 func (p *Packages) reinstall(ctx context.Context, h *Host, names []string) error {
-	row := managerRows[p.Manager]
-	if row.again == nil {
+	command := ReinstallCommand(p.Manager, names...)
+	if command == nil {
 		return errNoReinstall
 	}
 	ctx, cancel := context.WithTimeout(ctx, packageWait)
 	defer cancel()
-	return explained(row.attempt(ctx, h, append(slices.Clone(row.again), names...)))
+	return explained(managerRows[p.Manager].attempt(ctx, h, command))
+}
+
+// ReinstallCommand is the command that installs packages again that are installed, and asks nothing, as a person would type it; nil for a package
+// manager of which it is not known.
+func ReinstallCommand(manager string, pkgs ...string) []string {
+	again := managerRows[manager].again
+	if again == nil {
+		return nil
+	}
+	return append(slices.Clone(again), pkgs...)
 }
 
 // explained puts what is known of a failure before it.

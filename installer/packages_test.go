@@ -316,3 +316,16 @@ func TestPackagesInstead(t *testing.T) {
 		})
 	}
 }
+
+func TestReinstallCommand(t *testing.T) {
+	for manager, want := range map[string]string{
+		"apt": "apt-get install --reinstall -y a b", "dnf": "dnf reinstall -y a b", "yum": "yum reinstall -y a b",
+		"zypper": "zypper --non-interactive install --force a b", "rpm-ostree": "", "": "",
+	} {
+		for range 2 { // the table keeps its words
+			if got := strings.Join(ReinstallCommand(manager, "a", "b"), " "); got != want {
+				t.Errorf("%q: %q, want %q", manager, got, want)
+			}
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package remediate
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/ampconnector/amp/installer"
@@ -35,7 +34,7 @@ func overloadByHand(f *health.Facts, busy []busyProgram) []installer.Item {
 	}}
 	for _, p := range busy {
 		if p.trusted() && len(exclude.Commands) < offered {
-			exclude.Commands = append(exclude.Commands, "amp-remediate 18 --exclude "+shellWord(p.Exe))
+			exclude.Commands = append(exclude.Commands, "amp-remediate 18 --exclude "+installer.ShellWord(p.Exe))
 		}
 	}
 	if len(exclude.Commands) == 0 {
@@ -110,12 +109,4 @@ func machine(f *health.Facts) fault.Text {
 		return fault.Text{EN: "%d processors and %d MiB of memory", JA: "プロセッサー %d 個、メモリー %d MiB"}.With(processors(), m.Value.Total>>20)
 	}
 	return fault.Text{EN: "%d processors", JA: "プロセッサー %d 個"}.With(processors())
-}
-
-// shellWord quotes a word for sh(1) where that is needed.
-func shellWord(w string) string {
-	if w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+@") == "" {
-		return w
-	}
-	return fmt.Sprintf("'%s'", strings.ReplaceAll(w, "'", `'\''`))
 }

@@ -57,7 +57,7 @@ func endsByHand(s control.Scan) []installer.Item {
 	exclude := installer.Item{Manual: excludeByHand}
 	for _, path := range suspects(s) {
 		if len(exclude.Commands) < offeredPaths {
-			exclude.Commands = append(exclude.Commands, "amp-remediate 6 --exclude "+shellWord(path))
+			exclude.Commands = append(exclude.Commands, "amp-remediate 6 --exclude "+installer.ShellWord(path))
 		}
 	}
 	if len(exclude.Commands) == 0 {

@@ -81,13 +81,11 @@ func moreMemory(f *health.Facts) installer.Item {
 }
 
 func reinstall(f *health.Facts) []string {
-	commands := map[string]string{
-		"apt": "apt-get install --reinstall -y ", "dnf": "dnf reinstall -y ", "yum": "yum reinstall -y ", "zypper": "zypper --non-interactive install --force ",
+	command := installer.ReinstallCommand(f.Host.PackageManager.Value.Name, f.Connector.Package)
+	if command == nil {
+		return nil
 	}
-	if command, ok := commands[f.Host.PackageManager.Value.Name]; ok {
-		return []string{command + f.Connector.Package}
-	}
-	return nil
+	return []string{strings.Join(command, " ")}
 }
 
 // What only a person can do about a start that fails.

@@ -2,6 +2,7 @@ package hostsetup
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -27,7 +28,7 @@ func purge(makeHost func(*cobra.Command) *installer.Host, language *fault.Langua
 				fmt.Fprintln(c.OutOrStdout(), nothingRemoved.In(*language))
 				return errFailed
 			}
-			return carryOut(c, makeHost(c), f, *language)
+			return carryOut(c.Context(), makeHost(c), f, c.OutOrStdout(), *language)
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -55,20 +56,33 @@ func agreed(in io.Reader, out io.Writer, list []fault.Text, l fault.Language) bo
 	return answer == "y" || answer == "yes" || answer == "はい"
 }
 
-func carryOut(c *cobra.Command, h *installer.Host, f *health.Facts, l fault.Language) error {
-	lock, err := installer.Acquire(c.Context(), h, "amp-install purge", lockWait)
+// carryOut takes back what an interrupted run left before anything is deleted: the journal, which alone tells how, goes with the state. Where that
+// cannot be done, nothing is deleted.
+func carryOut(ctx context.Context, h *installer.Host, f *health.Facts, out io.Writer, l fault.Language) error {
+	lock, err := installer.Acquire(ctx, h, "amp-install purge", lockWait)
 	if err != nil {
 		return notDone(err)
 	}
 	defer lock.Release()
+	undone, err := installer.Recover(ctx, h)
+	for _, title := range undone {
+		fmt.Fprintln(out, takenBack.With(title).In(l))
+	}
+	if err != nil {
+		fmt.Fprintln(out, nothingRemoved.In(l))
+		return notDone(err)
+	}
+	if len(undone) > 0 {
+		f = health.Gather(ctx, health.Options{Root: h.Root.Dir()})
+	}
 	failed := false
-	for _, p := range installer.Purge(c.Context(), h, f) {
+	for _, p := range installer.Purge(ctx, h, f) {
 		if p.Err != nil {
 			failed = true
-			fmt.Fprintln(c.OutOrStdout(), notRemoved.With(p.What, installer.ErrorText(p.Err)).In(l))
+			fmt.Fprintln(out, notRemoved.With(p.What, installer.ErrorText(p.Err)).In(l))
 			continue
 		}
-		fmt.Fprintln(c.OutOrStdout(), removed.With(p.What).In(l))
+		fmt.Fprintln(out, removed.With(p.What).In(l))
 	}
 	if failed {
 		return errFailed

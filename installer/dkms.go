@@ -66,14 +66,19 @@ func (r hookRun) runDKMS(ctx context.Context, args ...string) ([]byte, error) {
 	return r.h.Run(ctx, dkms, args...)
 }
 
+// inDKMS are the versions of our modules that DKMS has; none where there is no DKMS.
+func (r hookRun) inDKMS(ctx context.Context) ([]added, error) {
+	out, err := r.runDKMS(ctx, "status")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return parseDKMSStatus(out), err
+}
+
 // leaveDKMS takes our modules out of DKMS, and notes what they were installed for where again is to be asked for: the version that comes is put in their
 // place.
 func (r hookRun) leaveDKMS(ctx context.Context, again bool) {
-	out, err := r.runDKMS(ctx, "status")
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	all := parseDKMSStatus(out)
+	all, err := r.inDKMS(ctx)
 	if err != nil || len(all) == 0 {
 		r.sayError(err)
 		return

@@ -28,15 +28,13 @@ const (
 	nothing hookAction = "nothing"
 	// note writes down whether the service runs, before an upgrade replaces its program.
 	note hookAction = "note"
-	// forget takes that note away: the upgrade did not come to be.
-	forget hookAction = "forget"
 	// setUp makes the host ready at a first install and starts the service.
 	setUp hookAction = "set-up"
-	// setUpAgain makes the host ready after an upgrade and restarts the service if it ran before.
+	// setUpAgain makes the host ready after an upgrade and restarts the service if it runs, or ran before.
 	setUpAgain hookAction = "set-up-again"
 	// setUpOnly makes the host ready and leaves the service for a later call of the same transaction.
 	setUpOnly hookAction = "set-up-only"
-	// restartNoted restarts the service if the note says that it ran.
+	// restartNoted restarts the service if it runs, or ran before the upgrade; not one that was set up in the same transaction.
 	restartNoted hookAction = "restart-noted"
 	// resume starts the service again after a removal or upgrade that was called off.
 	resume hookAction = "resume"
@@ -66,7 +64,7 @@ type hookRow struct {
 var hookRows = []hookRow{
 	{"deb", "preinst", "install", anyArg, nothing}, // also with an old version: configuration was left, no program
 	{"deb", "preinst", "upgrade", anyArg, note},
-	{"deb", "preinst", "abort-upgrade", anyArg, forget},
+	{"deb", "preinst", "abort-upgrade", anyArg, nothing}, // postinst abort-upgrade, which comes after it, needs the note
 	{"deb", "postinst", "configure", noArg, setUp},
 	{"deb", "postinst", "configure", someArg, setUpAgain}, // upgrade, reinstallation, and install where configuration was left
 	{"deb", "postinst", "abort-upgrade", anyArg, resume},
@@ -167,24 +165,57 @@ func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
 		return err
 	}
 	say := func(t fault.Text, a ...any) { fmt.Fprintln(out, "amp-connector: "+t.With(a...).In(c.Language)) }
-	lock, err := Acquire(ctx, h, "amp-install "+c.Hook, hookLockWait)
-	if err != nil {
-		say(hookLocked, err)
-		if action != halt && action != dismiss {
-			return nil
-		}
-	} else {
+	run := hookRun{h: h, format: c.Format, version: c.Version, say: say}
+	if action == note {
+		run.note(ctx)
+	}
+	wait := run.lockWait(ctx, action)
+	lock, err := Acquire(ctx, h, "amp-install "+c.Hook, wait)
+	if err == nil {
 		defer lock.Release()
-		undone, err := Recover(ctx, h)
-		for _, title := range undone {
-			say(hookUndone, title)
-		}
-		if err != nil {
-			say(hookStuck, err)
+		run.recover(ctx)
+	} else if !run.locked(action, wait, err) {
+		return nil
+	}
+	run.do(ctx, action)
+	return nil
+}
+
+// lockWait is how long a call waits for the lock. An upgrade begins with what needs none, but for modules in DKMS.
+func (r hookRun) lockWait(ctx context.Context, action hookAction) time.Duration {
+	if action == note {
+		if all, err := r.inDKMS(ctx); err == nil && len(all) == 0 {
+			return 0
 		}
 	}
-	hookRun{h: h, format: c.Format, version: c.Version, say: say}.do(ctx, action)
-	return nil
+	return hookLockWait
+}
+
+// recover takes back what an interrupted run left. A program that holds the lock has done so itself.
+func (r hookRun) recover(ctx context.Context) {
+	undone, err := Recover(ctx, r.h)
+	for _, title := range undone {
+		r.say(hookUndone, title)
+	}
+	if err != nil {
+		r.say(hookStuck, err)
+	}
+}
+
+// locked says what is not done without the lock, and reports whether the call goes on all the same.
+func (r hookRun) locked(action hookAction, wait time.Duration, err error) (goesOn bool) {
+	switch action {
+	case note:
+		if wait > 0 {
+			r.say(dkmsNotLeft, err)
+		}
+	case setUpAgain, restartNoted:
+		r.say(hookLocked, err)
+		r.say(hookEarlier)
+	default:
+		r.say(hookLocked, err)
+	}
+	return action == halt || action == dismiss
 }
 
 // What hooks say.
@@ -192,7 +223,8 @@ var (
 	hookLocked   = fault.Text{EN: "not set up: %v; afterwards: amp-remediate all", JA: "設定できませんでした: %v。後で実行してください: amp-remediate all"}
 	hookUndone   = fault.Text{EN: "an interrupted run was taken back: %s", JA: "中断された実行を元に戻しました: %s"}
 	hookStuck    = fault.Text{EN: "an interrupted run could not be taken back: %v", JA: "中断された実行を元に戻せませんでした: %v"}
-	hookUnnoted  = fault.Text{EN: "whether the service runs could not be noted, it will be started after the upgrade: %v", JA: "サービスの動作状態を記録できなかったため、アップグレード後に起動します: %v"}
+	hookEarlier  = fault.Text{EN: "if the service runs, it is still the earlier program: amp-install restart", JA: "サービスが動作中の場合は、以前のプログラムのままです: amp-install restart"}
+	hookUnnoted  = fault.Text{EN: "whether the service runs could not be noted; if it runs after the upgrade, it will be restarted: %v", JA: "サービスの動作状態を記録できませんでした。アップグレード後に動作している場合は再起動します: %v"}
 	hookFailed   = fault.Text{EN: "%s: %v", JA: "%s に失敗しました: %v"}
 	hookManual   = fault.Text{EN: "left for you: %s", JA: "手動での操作が必要です: %s"}
 	hookCommand  = fault.Text{EN: "    %s", JA: "    %s"}
@@ -210,13 +242,8 @@ type hookRun struct {
 
 func (r hookRun) do(ctx context.Context, action hookAction) {
 	switch action {
-	case note:
-		if err := writeNote(ctx, r.h); err != nil {
-			r.say(hookUnnoted, err)
-		}
+	case note: // written already
 		r.leaveDKMS(ctx, true)
-	case forget:
-		r.take()
 	case halt:
 		r.run(ctx, r.service(stop))
 		r.leaveDKMS(ctx, false)
@@ -224,8 +251,8 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 		r.run(ctx, r.service(StopAndDisable))
 		r.leaveDKMS(ctx, false)
 	case restartNoted:
-		if r.take() == ran {
-			r.run(ctx, r.service(Renew))
+		if act := r.afterUpgrade(ctx); act == Renew {
+			r.run(ctx, r.service(act))
 		}
 	case resume:
 		r.enterDKMS(ctx)
@@ -233,20 +260,50 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 			r.run(ctx, r.service(start))
 		}
 	case setUp:
-		r.take()
+		r.begin()
 		r.run(ctx, installPlan(r.facts(ctx), EnableAndStart, Occasion{Format: r.format, First: true}))
 	case setUpOnly:
 		r.enterDKMS(ctx)
 		r.run(ctx, installPlan(r.facts(ctx), "", Occasion{Format: r.format}))
 	case setUpAgain:
 		r.enterDKMS(ctx)
-		r.run(ctx, installPlan(r.facts(ctx), afterUpgrade[r.take()], Occasion{Format: r.format}))
+		r.run(ctx, installPlan(r.facts(ctx), r.afterUpgrade(ctx), Occasion{Format: r.format}))
 	}
 }
 
-// afterUpgrade is what becomes of the service. Without a note there was no upgrade: the package had been removed and its
-// configuration left, or the note was lost in a reboot.
-var afterUpgrade = map[noted]ServiceAction{ran: Renew, ranNot: "", unknown: EnableAndStart}
+// note notes whether the service runs. It needs no lock, and must not wait for one: it changes nothing but a file below /run, and another program may
+// hold the lock for longer than a package manager can be held up.
+func (r hookRun) note(ctx context.Context) {
+	if err := writeNote(ctx, r.h); err != nil {
+		r.say(hookUnnoted, err)
+	}
+}
+
+// begin takes away what an earlier transaction may have noted. Rpm's posttrans comes after a first installation too, and is to know it for one.
+func (r hookRun) begin() {
+	r.take()
+	if r.format == "rpm" {
+		r.sayError(putNote(r.h, fresh))
+	}
+}
+
+// afterUpgrade is what becomes of the service, "" for nothing. What runs may have the replaced program, whatever the note says or that it could not be
+// written. Without a note a service that does not run may have had no upgrade: the package had been removed and its configuration left.
+func (r hookRun) afterUpgrade(ctx context.Context) ServiceAction {
+	n := r.take()
+	if n == fresh {
+		return ""
+	}
+	active, err := serviceActive(ctx, r.h)
+	r.sayError(err)
+	switch {
+	case active || n == ran:
+		return Renew
+	case n == unknown:
+		return EnableAndStart
+	}
+	return ""
+}
 
 func (r hookRun) facts(ctx context.Context) *health.Facts {
 	return health.Gather(ctx, health.Options{Root: r.h.Root.Dir()})

@@ -22,7 +22,8 @@ type noted string
 const (
 	ran     noted = "ran"
 	ranNot  noted = "ran-not"
-	unknown noted = "" // there is no note
+	fresh   noted = "fresh" // there was no upgrade: the service was set up in the same transaction
+	unknown noted = ""      // there is no note
 )
 
 // ourFacts are facts enough for steps on our own service.
@@ -32,15 +33,23 @@ func ourFacts() *health.Facts {
 
 // writeNote notes whether our service runs.
 func writeNote(ctx context.Context, h *Host) error {
-	s := serviceItems(ourFacts(), stop, Occasion{})[0].Step.(*Service)
-	st, err := s.state(ctx, h)
+	active, err := serviceActive(ctx, h)
 	if err != nil {
 		return err
 	}
-	n := ranNot
-	if st.active {
-		n = ran
+	if active {
+		return putNote(h, ran)
 	}
+	return putNote(h, ranNot)
+}
+
+// serviceActive reports whether our service runs.
+func serviceActive(ctx context.Context, h *Host) (bool, error) {
+	st, err := serviceItems(ourFacts(), stop, Occasion{})[0].Step.(*Service).state(ctx, h)
+	return st.active, err
+}
+
+func putNote(h *Host, n noted) error {
 	path, err := h.Root.Path(noteFile)
 	if err != nil {
 		return err
@@ -67,11 +76,10 @@ func takeNote(h *Host) (noted, error) {
 	if err := os.Remove(path); err != nil {
 		return unknown, err
 	}
-	switch string(b) {
-	case string(ran) + "\n":
-		return ran, nil
-	case string(ranNot) + "\n":
-		return ranNot, nil
+	for _, n := range []noted{ran, ranNot, fresh} {
+		if string(b) == string(n)+"\n" {
+			return n, nil
+		}
 	}
-	return unknown, fmt.Errorf("%s: read %q, expected %q or %q", noteFile, b, ran, ranNot)
+	return unknown, fmt.Errorf("%s: read %q, expected %q, %q or %q", noteFile, b, ran, ranNot, fresh)
 }

@@ -2,7 +2,9 @@ package installer
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func TestHookActions(t *testing.T) {
 		{"deb preinst install", nothing},
 		{"deb preinst install 0.1.0-1 0.2.0-1", nothing},
 		{"deb preinst upgrade 0.1.0-1 0.2.0-1", note},
-		{"deb preinst abort-upgrade 0.2.0-1", forget},
+		{"deb preinst abort-upgrade 0.2.0-1", nothing},
 		{"deb postinst configure", setUp},
 		{"deb postinst configure ''", setUp},
 		{"deb postinst configure 0.1.0-1", setUpAgain},
@@ -120,7 +122,15 @@ func TestUpgradeStories(t *testing.T) {
 		{"deb install with configuration left, disabled by the admin", disabled, false, []string{"deb postinst configure 1"}, ""},
 		{"deb upgrade called off", enabled, true, []string{"deb prerm upgrade 2", "deb postinst abort-upgrade 2"}, ""},
 		{"deb upgrade called off, stopped by the admin", enabled, false, []string{"deb prerm upgrade 2", "deb postinst abort-upgrade 2"}, ""},
+		// As dpkg 1.21 does where both postrm scripts fail.
+		{"deb upgrade unwound, stopped by the admin", enabled, false, []string{"deb prerm upgrade 2", "deb preinst upgrade 1 2", "deb preinst abort-upgrade 2", "deb postrm abort-upgrade 1 2", "deb postinst abort-upgrade 2"}, ""},
+		{"deb upgrade while running, no note", enabled, true, []string{"deb prerm upgrade 2", "lose the-note", "deb postinst configure 1"}, "restart"},
+		{"deb upgrade, running and disabled, no note", disabled, true, []string{"deb prerm upgrade 2", "lose the-note", "deb postinst configure 1"}, "restart"},
+		{"deb upgrade, started meanwhile", enabled, false, []string{"deb prerm upgrade 2", "start it", "deb postinst configure 1"}, "restart"},
 		{"rpm install", disabled, false, []string{"rpm preinst 1", "rpm postinst 1", "rpm posttrans 1"}, "preset start"},
+		{"rpm install, then an upgrade without a note", disabled, false, []string{"rpm postinst 1", "rpm posttrans 1", "rpm postinst 2", "rpm posttrans 2"}, "preset start restart"},
+		{"rpm upgrade while running, no note", enabled, true, []string{"rpm preinst 2", "lose the-note", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 2"}, "restart"},
+		{"rpm upgrade while stopped, no note", enabled, false, []string{"rpm preinst 2", "lose the-note", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 2"}, ""},
 		{"rpm upgrade while running", enabled, true, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm postrm 1", "rpm posttrans 2"}, "restart"},
 		{"rpm upgrade by zypper", enabled, true, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 1"}, "restart"},
 		{"rpm upgrade while stopped", enabled, false, []string{"rpm preinst 2", "rpm postinst 2", "rpm prerm 1", "rpm posttrans 2"}, ""},
@@ -131,9 +141,14 @@ func TestUpgradeStories(t *testing.T) {
 			h := testServiceHost(t)
 			h.systemd(tt.enabled, tt.active)
 			for _, call := range tt.calls {
-				w := strings.Fields(call)
-				var out bytes.Buffer
-				hookServiceOnly(t, h.Host, Call{Format: w[0], Hook: w[1], Args: w[2:]}, &out)
+				switch w := strings.Fields(call); w[0] {
+				case "lose": // what stood in the way of the note, or /run was emptied
+					mustRemove(t, filepath.Join(h.dir, noteFile))
+				case "start":
+					h.write("state/active", "", 0o644)
+				default:
+					hookServiceOnly(t, h.Host, Call{Format: w[0], Hook: w[1], Args: w[2:]})
+				}
 			}
 			if got := h.told(); got != tt.want {
 				t.Errorf("systemctl was told %q, want %q", got, tt.want)
@@ -143,7 +158,7 @@ func TestUpgradeStories(t *testing.T) {
 }
 
 // hookServiceOnly carries out the service's part of a hook: facts of the test root's accounts and policy play no part in it.
-func hookServiceOnly(t *testing.T, h *Host, c Call, out *bytes.Buffer) {
+func hookServiceOnly(t *testing.T, h *Host, c Call) {
 	t.Helper()
 	action, err := c.action()
 	if err != nil {
@@ -152,14 +167,56 @@ func hookServiceOnly(t *testing.T, h *Host, c Call, out *bytes.Buffer) {
 	say := func(words fault.Text, a ...any) { t.Log(words.With(a...).EN) }
 	r := hookRun{h: h, format: c.Format, say: say}
 	switch action {
+	case note:
+		r.note(t.Context())
 	case setUp:
+		r.begin()
 		r.run(t.Context(), Plan{Name: "install", Items: optional(serviceItems(ourFacts(), EnableAndStart, Occasion{Format: c.Format, First: true}))})
 	case setUpOnly, nothing:
 	case setUpAgain:
-		if act := afterUpgrade[r.take()]; act != "" {
+		if act := r.afterUpgrade(t.Context()); act != "" {
 			r.run(t.Context(), r.service(act))
 		}
 	default:
 		r.do(t.Context(), action)
+	}
+}
+
+// TestHooksWithoutTheLock: another program may hold it for as long as a remedy takes. What an upgrade has to know is noted all the same and at once;
+// where the end of an upgrade has to give up, it says that the earlier program runs on.
+func TestHooksWithoutTheLock(t *testing.T) {
+	h := testServiceHost(t)
+	h.systemd(true, true)
+	other := NewHost(h.Root, h.Log)
+	lock, err := Acquire(t.Context(), other, "amp-remediate", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	for _, c := range []struct{ call, says string }{
+		{"deb prerm upgrade 2", ""},
+		{"deb preinst upgrade 1 2", ""},
+		{"rpm preinst 2", ""},
+		{"deb postinst configure 1", hookEarlier.EN},
+		{"rpm posttrans 2", hookEarlier.EN},
+		{"rpm postinst 1", "not set up"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), hookLockWait/3)
+		w := strings.Fields(c.call)
+		if c.says != "" {
+			cancel() // who waits gives up
+		}
+		var out bytes.Buffer
+		err := RunHook(ctx, h.Host, Call{Format: w[0], Hook: w[1], Args: w[2:]}, &out)
+		if err != nil || ctx.Err() != nil != (c.says != "") || !strings.Contains(out.String(), c.says) || c.says == "" && out.Len() > 0 {
+			t.Errorf("%s: %v, %v, said %q, want %q", c.call, err, ctx.Err(), out.String(), c.says)
+		}
+		cancel()
+		if c.says != "" {
+			continue
+		}
+		if n, err := takeNote(h.Host); n != ran || err != nil {
+			t.Errorf("%s: noted %q, %v", c.call, n, err)
+		}
 	}
 }

@@ -86,6 +86,7 @@ type managerRow struct {
 	remove      []string
 	again       []string // installs what is installed
 	repair      []string // ends what was interrupted, before anything else can be done
+	begun       []string // states, as query tells them, of packages whose scripts any command may run first
 	well        []int    // exit statuses beside 0 of work that was done, and of which there is something to tell
 }
 
@@ -106,6 +107,7 @@ var managerRows = map[string]managerRow{
 		remove:      []string{"apt-get", "remove", "-y"},
 		again:       []string{"apt-get", "install", "--reinstall", "-y"},
 		repair:      []string{"dpkg", "--force-confold", "--configure", "-a"},
+		begun:       []string{"unpacked", "half-configured"},
 	},
 	"dnf": {query: rpmQuery, exact: rpmExact, remove: []string{"dnf", "remove", "-y"}, again: []string{"dnf", "reinstall", "-y"}},
 	"yum": {query: rpmQuery, exact: rpmExact, remove: []string{"yum", "remove", "-y"}, again: []string{"yum", "reinstall", "-y"}},
@@ -183,8 +185,12 @@ func (p *Packages) install(ctx context.Context, h *Host, names []string) ([]byte
 	return row.attempt(ctx, h, host.PackageManager{Name: p.Manager}.InstallCommand(names...))
 }
 
-// attempt runs a command that installs or removes, once more after what was in its way.
+// attempt runs a command that installs or removes, once more after what was in its way. Where our own package waits to be configured it does nothing:
+// its script waits for the lock, which this program holds, and would have to give up without having set anything up.
 func (row managerRow) attempt(ctx context.Context, h *Host, command []string) ([]byte, error) {
+	if own := host.Connectors[0].Package; row.hasBegun(ctx, h, own) {
+		return nil, fault.Errorf(ownUnconfigured, own)
+	}
 	out, err := row.run(ctx, h, command)
 	if err == nil {
 		return out, nil
@@ -203,6 +209,20 @@ func (row managerRow) attempt(ctx context.Context, h *Host, command []string) ([
 		out, err = row.run(ctx, h, command)
 	}
 	return out, err
+}
+
+// hasBegun reports whether a package is unpacked and not configured.
+func (row managerRow) hasBegun(ctx context.Context, h *Host, pkg string) bool {
+	if row.begun == nil {
+		return false
+	}
+	out, err := h.Run(ctx, row.query[0], append(slices.Clone(row.query[1:]), pkg)...)
+	return err == nil && slices.ContainsFunc(strings.Fields(string(out)), func(state string) bool { return slices.Contains(row.begun, state) })
+}
+
+var ownUnconfigured = fault.Text{
+	EN: "the package %s is unpacked and not configured, and its script would wait for this program in vain; run this first: dpkg --configure -a",
+	JA: "パッケージ %s が展開されたまま設定されておらず、設定用のスクリプトはこのプログラムの終了を待ち続けることになります。先に次のコマンドを実行してください: dpkg --configure -a",
 }
 
 // reinstall installs packages that are installed.

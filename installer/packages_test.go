@@ -249,6 +249,30 @@ func TestPackagesUndoneAfterAPowerLoss(t *testing.T) {
 	}
 }
 
+// TestPackagesWhileOursIsUnconfigured: our package's script waits for the lock that this program holds, and both apt-get and dpkg would run it. Whether
+// dpkg was interrupted or not, nothing is begun, and a person is told the command.
+func TestPackagesWhileOursIsUnconfigured(t *testing.T) {
+	const wanted = "run this first: dpkg --configure -a"
+	for _, tt := range []struct{ state, told, err string }{
+		{"unpacked", "", wanted},
+		{"half-configured", "", wanted},
+		{"installed", "install one dpkg --force-confold --configure -a install one", ""},
+		{"config-files", "install one dpkg --force-confold --configure -a install one", ""},
+	} {
+		h := testServiceHost(t)
+		h.apt("E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
+		h.write("usr/bin/dpkg", "#!/bin/sh\nprintf '%s ' \"dpkg $*\" >> "+h.dir+"/state/told\n: > "+h.dir+"/state/trouble\n", 0o755)
+		h.write("usr/bin/dpkg-query", "#!/bin/sh\nfor p; do :; done\n[ $p != amp-connector ] || { echo "+tt.state+"; exit 0; }\n[ -e "+h.dir+"/state/has-$p ] || exit 1\necho installed\n", 0o755)
+		_, err := Run(t.Context(), h.Host, Plan{Name: "test", Items: []Item{{Step: &Packages{Manager: "apt", Names: []string{"one"}}}}}, Options{})
+		if got := h.told(); got != tt.told {
+			t.Errorf("%s: told %q, want %q", tt.state, got, tt.told)
+		}
+		if (err != nil) != (tt.err != "") || err != nil && (!strings.Contains(err.Error(), tt.err) || !strings.Contains(ErrorText(err).JA, "先に次のコマンドを")) {
+			t.Errorf("%s: error %v, want %q", tt.state, err, tt.err)
+		}
+	}
+}
+
 func TestPackageItems(t *testing.T) {
 	facts := func(manager string, immutable bool) *health.Facts {
 		f := &health.Facts{}

@@ -20,7 +20,7 @@ type BootDefault struct {
 	Tool    string // name of the program that sets the default
 	Config  string // GRUB: grub.cfg, beside which its environment lies
 	Release string
-	Entry   string // what the tool is to be told
+	Entry   string // what the tool is to be told; "" before Prepare where a step before this one brings the kernel
 
 	Former string // the default before, for Undo; "" where none was set
 }
@@ -37,6 +37,19 @@ func BootDefaultItem(r host.Reading[host.BootLoader], release string) Item {
 		return Item{Manual: bootNoEntry.With(release, r.From)}
 	}
 	step := &BootDefault{Loader: l.Kind, Tool: path.Base(l.Tool), Config: l.Config, Release: release, Entry: entry}
+	if l.Kind == host.GRUB && !l.Saved {
+		return Item{Manual: bootNotSaved.With(l.Config, release), Commands: append(grubRenewal(l), step.Commands()...)}
+	}
+	return Item{Step: step}
+}
+
+// BootDefaultAfter is BootDefaultItem for a kernel that a step before it installs: how the loader calls it is looked for when it is there.
+func BootDefaultAfter(r host.Reading[host.BootLoader], release string) Item {
+	l := r.Value
+	if _, ok := l.Entry(release); ok || !r.Known() {
+		return BootDefaultItem(r, release)
+	}
+	step := &BootDefault{Loader: l.Kind, Tool: path.Base(l.Tool), Config: l.Config, Release: release}
 	if l.Kind == host.GRUB && !l.Saved {
 		return Item{Manual: bootNotSaved.With(l.Config, release), Commands: append(grubRenewal(l), step.Commands()...)}
 	}
@@ -79,7 +92,12 @@ func (s *BootDefault) Title() fault.Text {
 }
 
 // Commands implements Step.
-func (s *BootDefault) Commands() []string { return []string{commandLine(s.Tool, s.set(s.Entry))} }
+func (s *BootDefault) Commands() []string {
+	if s.Entry == "" {
+		return []string{"amp-remediate 16 --boot " + ShellWord(s.Release)}
+	}
+	return []string{commandLine(s.Tool, s.set(s.Entry))}
+}
 
 // set are the tool's arguments that make an entry the default.
 func (s *BootDefault) set(entry string) []string {
@@ -95,11 +113,19 @@ func (s *BootDefault) set(entry string) []string {
 // Needed implements Step.
 func (s *BootDefault) Needed(ctx context.Context, h *Host) (bool, error) {
 	now, err := s.current(ctx, h)
-	return now != s.Entry, err
+	return s.Entry == "" || now != s.Entry, err
 }
 
 // Prepare implements Step.
 func (s *BootDefault) Prepare(ctx context.Context, h *Host) (err error) {
+	if s.Entry == "" {
+		loader := host.BootLoaderOf(h.Root)
+		entry, ok := loader.Value.Entry(s.Release)
+		if !loader.Known() || !ok {
+			return orElse(loader.Err, fault.Errorf(bootNoEntry, s.Release, loader.From))
+		}
+		s.Entry = entry
+	}
 	s.Former, err = s.current(ctx, h)
 	return err
 }

@@ -116,6 +116,35 @@ func TestBootDefaultByHand(t *testing.T) {
 	}
 }
 
+// A kernel that a step before this one installs is not in the menu when the plan is made.
+func TestBootDefaultAfterTheKernelIsInstalled(t *testing.T) {
+	const comes = "6.1.0-50-amd64"
+	s := newBooted(t)
+	h := NewHost(host.At(s.dir), nil)
+	plan := func() Plan {
+		return Plan{Name: "fault-16", Items: []Item{BootDefaultAfter(host.BootLoaderOf(h.Root), comes)}}
+	}
+	if results, err := Run(t.Context(), h, plan(), Options{DryRun: true}); err != nil || results[0].Outcome != Planned {
+		t.Errorf("before: %+v, %v", results, err)
+	}
+	late := plan()
+	if results, err := Run(t.Context(), h, late, Options{}); err == nil || results[0].Outcome != Failed || !strings.Contains(err.Error(), "no entry") {
+		t.Errorf("it did not come: %+v, %v", results, err)
+	}
+	config := s.read(t, "/boot/grub/grub.cfg")
+	s.write(t, "/boot/grub/grub.cfg", strings.ReplaceAll(config, newRelease, comes), 0o600)
+	if results, err := Run(t.Context(), h, late, Options{}); err != nil || results[0].Outcome != Done {
+		t.Errorf("it came: %+v, %v", results, err)
+	}
+	if now, err := host.GrubSaved(h.Root, "/boot/grub/grubenv"); now != strings.ReplaceAll(newEntry, newRelease, comes) || err != nil {
+		t.Errorf("saved %q, %v", now, err)
+	}
+	s.write(t, "/boot/grub/grub.cfg", strings.Replace(config, "${saved_entry}", "0", 1), 0o600)
+	if item := plan().Items[0]; item.Step != nil || !slices.Contains(item.Commands, "update-grub") || !slices.Contains(item.Commands, "amp-remediate 16 --boot "+comes) {
+		t.Errorf("a configuration that names an entry: %+v", item)
+	}
+}
+
 // grubby stands in for that of EL9, which complains of what it does not find beside the answer.
 const grubby = `#!/bin/sh
 case $1 in

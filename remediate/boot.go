@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"context"
 	"slices"
 
 	"github.com/ampconnector/amp/installer"
@@ -26,7 +27,7 @@ var rebootInto = fault.Text{
 }
 
 // chooseBoot checks what was asked for about the kernel that boots. Errors are ones of the command line.
-func (r *run) chooseBoot() error {
+func (r *run) chooseBoot(ctx context.Context) error {
 	if r.Boot == "" {
 		return nil
 	}
@@ -37,12 +38,29 @@ func (r *run) chooseBoot() error {
 		return errBoot.wrong(err)
 	}
 	if r.facts.Kernels.Known() && !slices.ContainsFunc(r.facts.Kernels.Value, func(k host.Kernel) bool { return k.Release == r.Boot }) {
-		return errNoKernel.wrong(r.Boot, r.facts.Kernels.From)
+		return r.chooseNewKernel(ctx)
 	}
 	return nil
 }
 
-// planOfBoot is the plan of faults 11 and 16 where a kernel was named that is to boot. What it is to be is an administrator's choice: that it
+// chooseNewKernel looks for the package of the kernel that is to boot and is not installed.
+func (r *run) chooseNewKernel(ctx context.Context) error {
+	pkg, ok := host.KernelPackage(r.facts.Host.Distribution.Value, r.Boot)
+	if !ok || r.image() {
+		return errNoKernel.wrong(r.Boot, r.facts.Kernels.From)
+	}
+	versions := r.hands.versions(ctx, r.facts.Host.PackageManager.Value.Name, pkg)
+	switch {
+	case !versions.Known():
+		return errKernelUnknown.wrong(r.Boot, r.facts.Kernels.From, pkg, versions.Err)
+	case len(versions.Value) == 0:
+		return errNoKernelAnywhere.wrong(r.Boot, r.facts.Kernels.From, pkg)
+	}
+	r.bootPackage = pkg
+	return nil
+}
+
+// planOfBoot is the plan of faults 11 and 16 where a kernel was named that is to boot: it is installed where it is not. What it is to be is an administrator's choice: that it
 // offers BTF is not asked for, as kernels without may be the ones that have headers.
 func (r *run) planOfBoot(items []installer.Item) []installer.Item {
 	if r.Boot == "" {
@@ -53,5 +71,8 @@ func (r *run) planOfBoot(items []installer.Item) []installer.Item {
 	if back := installer.BootDefaultItem(loader, running); back.Step != nil {
 		reboot.Manual = fault.Text{EN: reboot.Manual.EN + " " + back.Step.Commands()[0], JA: reboot.Manual.JA + " " + back.Step.Commands()[0]}
 	}
-	return []installer.Item{installer.BootDefaultItem(loader, r.Boot), reboot}
+	if r.bootPackage == "" {
+		return []installer.Item{installer.BootDefaultItem(loader, r.Boot), reboot}
+	}
+	return manualLast(append(installer.PackageItems(r.facts, r.bootPackage), installer.BootDefaultAfter(loader, r.Boot), reboot))
 }

@@ -3,6 +3,7 @@ package remediate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -95,6 +96,65 @@ func TestAnotherKernelIsMadeTheDefault(t *testing.T) {
 	}
 	if entry, err := host.GrubSaved(host.At(root), "/boot/grub/grubenv"); entry != "gnulinux-"+fitRelease+"-advanced-U" || err != nil {
 		t.Errorf("saved: %q, %v", entry, err)
+	}
+}
+
+// A kernel that is not installed and that the repositories have is installed before it is made the default; how GRUB calls it is known afterwards.
+func TestAnotherKernelIsInstalled(t *testing.T) {
+	const comes = "6.1.0-50-amd64"
+	for _, c := range []struct {
+		name     string
+		versions host.Reading[[]string]
+		code     int
+		says     []string
+	}{
+		{"there", host.Read([]string{"6.1.200-1"}, "apt-cache madison"), ExitPerson, []string{
+			"] install linux-image-" + comes + ": done (", "] make the kernel " + comes + " the one that boots: done (", "To go back to " + unfitRelease,
+		}},
+		{"not there", host.Read([]string(nil), "apt-cache madison"), ExitUsage, []string{"the host's repositories have no package linux-image-" + comes}},
+		{"not known", host.NotKnown[[]string]("apt-cache madison", errDisk), ExitUsage, []string{"it is not known whether", errDisk.Error()}},
+	} {
+		var out bytes.Buffer
+		tool, root := kernelTool(t, &out)
+		for name, content := range map[string]string{
+			"/usr/bin/dpkg-query":        "#!/bin/sh\nfor p; do :; done\n[ -e " + root + "/has-$p ] && echo installed\n",
+			"/usr/sbin/grub-set-default": "#!/bin/sh\nprintf '# GRUB Environment Block\\nsaved_entry=%s\\n' \"$1\" >" + root + "/boot/grub/grubenv\n",
+			"/usr/bin/env":               "#!/bin/sh\nexec /usr/bin/env PATH=" + root + "/usr/bin:/usr/bin:/bin \"$@\"\n",
+			"/usr/bin/apt-get":           "#!/bin/sh\nfor p; do :; done\n: >" + root + "/has-$p\nsed -i s/" + fitRelease + "/" + comes + "/ " + root + "/boot/grub/grub.cfg\nmkdir -p " + root + "/usr/lib/modules/" + comes + "/kernel\n",
+		} {
+			if err := errors.Join(os.MkdirAll(filepath.Join(root, "usr/bin"), 0o755), os.WriteFile(filepath.Join(root, name), []byte(content), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		target, gather := tool.hands.Target, tool.hands.Gather
+		tool.hands.Target = func(r host.Root, log *slog.Logger) *installer.Host {
+			h := target(r, log)
+			h.Live = true
+			return h
+		}
+		tool.hands.Gather = func(ctx context.Context, o health.Options) *health.Facts {
+			f := gather(ctx, o)
+			f.Host.Distribution = host.Read(host.Distribution{ID: "debian", VersionID: "12", Family: host.Debian}, "/etc/os-release")
+			f.Host.PackageManager = host.Read(host.PackageManager{Name: "apt"}, "/usr/bin/apt-get")
+			return f
+		}
+		tool.hands.Versions = func(context.Context, string, string) host.Reading[[]string] { return c.versions }
+		tool.Boot = comes
+		if code := tool.Remedy(t.Context(), Selection{IDs: []fault.ID{16}}); code != c.code {
+			t.Errorf("%s: exit code %d, expected %d", c.name, code, c.code)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: %q is missing in\n%s", c.name, want, out.String())
+			}
+		}
+		want := ""
+		if c.code == ExitPerson {
+			want = "gnulinux-" + comes + "-advanced-U"
+		}
+		if entry, err := host.GrubSaved(host.At(root), "/boot/grub/grubenv"); entry != want || err != nil {
+			t.Errorf("%s: saved %q, %v; expected %q", c.name, entry, err, want)
+		}
 	}
 }
 

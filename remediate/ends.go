@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +27,8 @@ const logLines = 12
 func (r *run) leavingOut() bool { return !r.sel.All && slices.Equal(r.sel.IDs, []fault.ID{restarting}) }
 
 // choose checks what was asked for beside fault numbers. Errors are ones of the command line.
-func (r *run) choose() error {
-	if err := r.chooseBoot(); err != nil {
+func (r *run) choose(ctx context.Context) error {
+	if err := r.chooseBoot(ctx); err != nil {
 		return err
 	}
 	if err := r.chooseScan(); err != nil || r.leavingOut() {

@@ -99,39 +99,41 @@ var (
 
 // What is wrong with a command line, or with what it names.
 var (
-	errNotANumber    = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
-	errNoSuchFault   = message{"there is no fault %d: known are %s", "フォールト %d は存在しません。有効な番号は %s です"}
-	errNoRoot        = message{"--root %s: there is no such directory", "--root %s: ディレクトリが存在しません"}
-	errRootIsNone    = message{"--root %s: expected a directory", "--root %s: ディレクトリを指定してください"}
-	errRoot          = message{"--root %s: %v", "--root %s: ディレクトリを確認できません: %v"}
-	errKernel        = message{"%v", "対象のカーネルを特定できません: %v"}
-	errOtherKernel   = message{"--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root", "--kernel は動作中でないカーネルを判定するためのもので、修復は動作中のホストを変更します。check、--dry-run または --root とともに使用してください"}
-	errExplainJSON   = message{"explain has no JSON output", "explain は JSON 出力に対応していません"}
-	errPolicyAlone   = message{"--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy", "--print-policy はフォールト 19 のみに指定できます: amp-remediate 19 --print-policy"}
-	errPolicyJSON    = message{"--print-policy prints the module's source and has no JSON output", "--print-policy はモジュールのソースを出力するもので、JSON 出力に対応していません"}
-	errPolicySource  = message{"policy module %s for %s: %v", "%[2]s 用のポリシーモジュール %[1]s を作成できません: %[3]v"}
-	errExcludeAlone  = message{"--exclude, --include and --children stand with fault 18 alone, --exclude with fault 6 too: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます (--exclude はフォールト 6 にも可): amp-remediate 18 --exclude FILE"}
-	errIncludeAlone  = message{"--include and --children stand with fault 18 alone; ampcli exclusions remove takes back what fault 6 left out", "--include と --children はフォールト 18 のみに指定できます。フォールト 6 で除外したものは ampcli exclusions remove で取り消せます"}
-	errRollbackAlone = message{"--rollback stands with fault 6 or 7 alone: amp-remediate 6 --rollback", "--rollback はフォールト 6 または 7 のみに指定できます: amp-remediate 6 --rollback"}
-	errBootAlone     = message{"--boot stands with fault 11 or 16 alone: amp-remediate 16 --boot RELEASE", "--boot はフォールト 11 または 16 のみに指定できます: amp-remediate 16 --boot RELEASE"}
-	errBoot          = message{"--boot: %v", "--boot の指定を使用できません: %v"}
-	errNoKernel      = message{"--boot %s: %s has no such kernel", "--boot %s: そのカーネルは %s にありません"}
-	errChildren      = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
-	errExcludeBoth   = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
-	errExclude       = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}
-	errInclude       = message{"--include: %v", "--include の指定を使用できません: %v"}
-	errNoProgram     = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
-	errNotExcluded   = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
-	errSetBefore     = message{"the set before, %s, was set aside: %s", "以前の定義 %s は退避済みです: %s"}
-	errBadFile       = message{"%v", "ファイルの内容を解釈できません: %v"}
-	errBundle        = message{"support archive %s: %v", "サポートアーカイブ %s を作成できません: %v"}
-	errBundleThere   = message{"support archive %s: it exists already, and nothing is overwritten", "サポートアーカイブ %s: すでに存在するため上書きしません"}
-	errBundleTo      = message{"--to %q: expected the path of a file", "--to %q: ファイルのパスを指定してください"}
-	errBundleEnded   = message{"interrupted", "中断されました"}
-	errBundleFull    = message{"its %d bytes are more than the archive takes", "%d バイトあり、アーカイブの上限を超えます"}
-	errBundleEvents  = message{"command lines and paths of users are in it; --events puts it in", "ユーザーのコマンドラインとパスが含まれるためです。--events を指定すると含めます"}
-	errEvaluate      = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
-	errNoRemedy      = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
+	errNotANumber       = message{"%q is not a fault number: expected %s, or all", "%q はフォールト番号ではありません。%s のいずれか、または all を指定してください"}
+	errNoSuchFault      = message{"there is no fault %d: known are %s", "フォールト %d は存在しません。有効な番号は %s です"}
+	errNoRoot           = message{"--root %s: there is no such directory", "--root %s: ディレクトリが存在しません"}
+	errRootIsNone       = message{"--root %s: expected a directory", "--root %s: ディレクトリを指定してください"}
+	errRoot             = message{"--root %s: %v", "--root %s: ディレクトリを確認できません: %v"}
+	errKernel           = message{"%v", "対象のカーネルを特定できません: %v"}
+	errOtherKernel      = message{"--kernel judges a kernel that does not run, and a remedy changes the running host: use it with check, --dry-run or --root", "--kernel は動作中でないカーネルを判定するためのもので、修復は動作中のホストを変更します。check、--dry-run または --root とともに使用してください"}
+	errExplainJSON      = message{"explain has no JSON output", "explain は JSON 出力に対応していません"}
+	errPolicyAlone      = message{"--print-policy stands with fault 19 alone: amp-remediate 19 --print-policy", "--print-policy はフォールト 19 のみに指定できます: amp-remediate 19 --print-policy"}
+	errPolicyJSON       = message{"--print-policy prints the module's source and has no JSON output", "--print-policy はモジュールのソースを出力するもので、JSON 出力に対応していません"}
+	errPolicySource     = message{"policy module %s for %s: %v", "%[2]s 用のポリシーモジュール %[1]s を作成できません: %[3]v"}
+	errExcludeAlone     = message{"--exclude, --include and --children stand with fault 18 alone, --exclude with fault 6 too: amp-remediate 18 --exclude FILE", "--exclude、--include、--children はフォールト 18 のみに指定できます (--exclude はフォールト 6 にも可): amp-remediate 18 --exclude FILE"}
+	errIncludeAlone     = message{"--include and --children stand with fault 18 alone; ampcli exclusions remove takes back what fault 6 left out", "--include と --children はフォールト 18 のみに指定できます。フォールト 6 で除外したものは ampcli exclusions remove で取り消せます"}
+	errRollbackAlone    = message{"--rollback stands with fault 6 or 7 alone: amp-remediate 6 --rollback", "--rollback はフォールト 6 または 7 のみに指定できます: amp-remediate 6 --rollback"}
+	errBootAlone        = message{"--boot stands with fault 11 or 16 alone: amp-remediate 16 --boot RELEASE", "--boot はフォールト 11 または 16 のみに指定できます: amp-remediate 16 --boot RELEASE"}
+	errBoot             = message{"--boot: %v", "--boot の指定を使用できません: %v"}
+	errNoKernel         = message{"--boot %s: %s has no such kernel", "--boot %s: そのカーネルは %s にありません"}
+	errNoKernelAnywhere = message{"--boot %s: %s has no such kernel, and the host's repositories have no package %s, as far as their lists are known", "--boot %s: そのカーネルは %s になく、ホストのリポジトリの一覧にもパッケージ %s がありません"}
+	errKernelUnknown    = message{"--boot %s: %s has no such kernel, and it is not known whether the host's repositories have the package %s: %v", "--boot %s: そのカーネルは %s になく、ホストのリポジトリにパッケージ %s があるかどうかも確認できません: %v"}
+	errChildren         = message{"--children stands with --exclude", "--children は --exclude とともに指定してください"}
+	errExcludeBoth      = message{"%s: --exclude and --include contradict each other", "%s: --exclude と --include は同時に指定できません"}
+	errExclude          = message{"--exclude: %v", "--exclude の指定を使用できません: %v"}
+	errInclude          = message{"--include: %v", "--include の指定を使用できません: %v"}
+	errNoProgram        = message{"%s: expected the path of a program file", "%s: 実行ファイルのパスを指定してください"}
+	errNotExcluded      = message{"%s: it is not excluded, and there is no such program file", "%s: 除外されておらず、そのような実行ファイルもありません"}
+	errSetBefore        = message{"the set before, %s, was set aside: %s", "以前の定義 %s は退避済みです: %s"}
+	errBadFile          = message{"%v", "ファイルの内容を解釈できません: %v"}
+	errBundle           = message{"support archive %s: %v", "サポートアーカイブ %s を作成できません: %v"}
+	errBundleThere      = message{"support archive %s: it exists already, and nothing is overwritten", "サポートアーカイブ %s: すでに存在するため上書きしません"}
+	errBundleTo         = message{"--to %q: expected the path of a file", "--to %q: ファイルのパスを指定してください"}
+	errBundleEnded      = message{"interrupted", "中断されました"}
+	errBundleFull       = message{"its %d bytes are more than the archive takes", "%d バイトあり、アーカイブの上限を超えます"}
+	errBundleEvents     = message{"command lines and paths of users are in it; --events puts it in", "ユーザーのコマンドラインとパスが含まれるためです。--events を指定すると含めます"}
+	errEvaluate         = message{"ask the connector to evaluate its faults: %v", "コネクタにフォールトの再評価を要求できません: %v"}
+	errNoRemedy         = message{"this version has no remedy for it", "このバージョンには修復手順がありません"}
 )
 
 // outcomes are the words for what became of a step, as a person reads them.

@@ -41,6 +41,8 @@ type run struct {
 	wasRaised        bool               // fault 18, before they were changed
 	busy             []fault.Evidence   // who makes the events, where that was looked at
 
+	bootPackage string // brings the kernel that is to boot, "" where that is installed
+
 	leaveOut []policy.Exclusion // with fault 6
 	logTails []fault.Evidence   // of the scan service, where they were looked at
 	began    time.Time          // to mend
@@ -55,7 +57,7 @@ func (t *Tool) Remedy(ctx context.Context, s Selection) int {
 	if err := r.diagnose(ctx); err != nil {
 		return t.usage(err)
 	}
-	if err := r.choose(); err != nil {
+	if err := r.choose(ctx); err != nil {
 		return t.usage(err)
 	}
 	t.badInput(r.facts)

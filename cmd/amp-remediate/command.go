@@ -53,7 +53,7 @@ func (c *command) root() *cobra.Command {
 	own.StringArrayVar(&c.tool.Exclusions.Include, "include", nil, "with 18: take an exclusion back; may be repeated")
 	own.BoolVar(&c.tool.Exclusions.Children, "children", false, "with --exclude: what the programs start is left out too")
 	own.BoolVar(&c.tool.Rollback, "rollback", false, "with 6 or 7: drop the newest definitions and go back to the set before")
-	own.StringVar(&c.tool.Boot, "boot", "", "with 11 or 16: make this installed kernel release the one that boots from now on; nothing is rebooted")
+	own.StringVar(&c.tool.Boot, "boot", "", "with 11 or 16: make this kernel release the one that boots from now on, and install it from the repositories where it is not installed; nothing is rebooted")
 	check, explain := c.checkCommand(), c.explainCommand()
 	root.AddCommand(check, explain, c.bundleCommand(), c.versionCommand())
 	offer(root, check, explain)

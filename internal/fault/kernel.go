@@ -80,7 +80,7 @@ var fault16 = Fault{
 		JA: "各イベントソースを稼働中のカーネルで実際に試します。バージョン番号ではなくカーネルの応答で判断します。サポート対象カーネルの表が示す内容も併せて表示します。",
 	},
 	Remedy: Text{
-		EN: "Names the supported kernels that are installed or can be had and the connector versions that support this one; on request installs the chosen kernel or connector from the host's own repositories and makes the kernel the boot loader's default. It never reboots, and it shows how to go back.",
-		JA: "導入済みまたは入手可能なサポート対象カーネルと、現在のカーネルをサポートするコネクタのバージョンを示します。要求に応じて、選択したカーネルまたはコネクタをホストのリポジトリから導入し、そのカーネルをブートローダーの既定に設定します。再起動は行わず、元に戻す方法も示します。",
+		EN: "Names the supported kernels that are installed or can be had, and the versions of the connector in the host's repositories, with the command that installs the newest. With --boot RELEASE it installs the chosen kernel from the host's own repositories, unless it is installed, and makes it the boot loader's default. It never reboots, and it shows how to go back.",
+		JA: "導入済みまたは入手可能なサポート対象カーネルと、ホストのリポジトリにあるコネクタのバージョンおよび最新版を導入するコマンドを示します。--boot RELEASE を指定すると、選択したカーネルを (未導入の場合は) ホストのリポジトリから導入し、ブートローダーの既定に設定します。再起動は行わず、元に戻す方法も示します。",
 	},
 }

@@ -25,6 +25,21 @@ func HeaderPackage(d Distribution, release string) (pkg string, ok bool) {
 	return "", false
 }
 
+// KernelPackage names the package that brings a kernel of exactly this release, as HeaderPackage does that of its headers. ok is false where the rules do
+// not know.
+func KernelPackage(d Distribution, release string) (pkg string, ok bool) {
+	switch flavoured, isDefault := strings.CutSuffix(release, "-default"); {
+	case d.Family == Debian:
+		return "linux-image-" + release, true
+	case d.Family == SUSE && isDefault:
+		return "kernel-default-" + flavoured, true
+	case d.Family == RedHat:
+		name, version, ok := redHatKernel(release)
+		return name + "-" + version, ok
+	}
+	return "", false
+}
+
 // headerPackages is the table; the first row that fits counts. mark is what the release must have in it, cut what the package's version has not.
 var headerPackages = []struct {
 	family     Family

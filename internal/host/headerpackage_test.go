@@ -90,3 +90,26 @@ func TestHeaderPackage(t *testing.T) {
 		}
 	}
 }
+
+func TestKernelPackage(t *testing.T) {
+	for _, c := range []struct {
+		family  Family
+		release string
+		want    string // "" where it is not known
+	}{
+		{Debian, "6.1.0-49-amd64", "linux-image-6.1.0-49-amd64"},
+		{Debian, "5.15.0-91-generic", "linux-image-5.15.0-91-generic"},
+		{RedHat, "4.18.0-553.el8_10.x86_64", "kernel-4.18.0-553.el8_10.x86_64"},
+		{RedHat, "5.14.0-427.el9.aarch64+64k", "kernel-64k-5.14.0-427.el9.aarch64"},
+		{RedHat, "5.4.17-2136.309.5.1.el8uek.x86_64", "kernel-uek-5.4.17-2136.309.5.1.el8uek.x86_64"},
+		{RedHat, "6.1.1-1.el9.elrepo.x86_64", ""},
+		{RedHat, "6.1.1", ""},
+		{SUSE, "5.14.21-150500.55.7-default", "kernel-default-5.14.21-150500.55.7"},
+		{SUSE, "5.14.21-150500.55.7-rt", ""},
+		{UnknownFamily, "6.1.0", ""},
+	} {
+		if got, ok := KernelPackage(Distribution{Family: c.family}, c.release); ok != (c.want != "") || ok && got != c.want {
+			t.Errorf("%s, %s: %q, %v; expected %q", c.family, c.release, got, ok, c.want)
+		}
+	}
+}

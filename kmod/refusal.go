@@ -200,6 +200,9 @@ func (r *Refusal) reconsider(t Try) {
 		if d := t.Asked.Disabled; errors.Is(r.Err, unix.EPERM) && d.Known() && d.Value {
 			r.Cause, r.Detail = LoadingDisabled, d.From+" is 1"
 		}
+		if r.Cause == NotPermitted && r.silentLockdown(t) {
+			r.Cause, r.Detail = LockedDown, "lockdown: "+string(t.Asked.Lockdown.Value)
+		}
 	case LockedDown:
 		if l := t.Asked.Lockdown; l.Known() {
 			r.Detail = "lockdown: " + string(l.Value)
@@ -226,6 +229,13 @@ func (r *Refusal) reconsider(t Try) {
 			r.Detail = "it depends on " + strings.Join(m.Value.Depends, ", ")
 		}
 	}
+}
+
+// silentLockdown reports whether lockdown is why though the kernel did not say so, whose message is rate-limited and may be lost. A process without the right
+// to load modules gets the same errno; one that loads as the service does has it.
+func (r *Refusal) silentLockdown(t Try) bool {
+	lockdown, module := t.Asked.Lockdown, t.Module
+	return errors.Is(r.Err, unix.EPERM) && lockdown.Known() && lockdown.Value != host.NoLockdown && module.Known() && !module.Value.Signed
 }
 
 // sameName tells the very same module from another one, by the hash of its sources.

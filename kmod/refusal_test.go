@@ -45,8 +45,10 @@ func asked(t Try, m host.ModuleLoading) Try {
 }
 
 var (
-	locked   = host.ModuleLoading{Disabled: host.Read(false, "/proc"), Lockdown: host.Read(host.LockdownIntegrity, "/sys/kernel/security/lockdown")}
-	disabled = host.ModuleLoading{Disabled: host.Read(true, "/proc/sys/kernel/modules_disabled")}
+	locked     = host.ModuleLoading{Disabled: host.Read(false, "/proc"), Lockdown: host.Read(host.LockdownIntegrity, "/sys/kernel/security/lockdown")}
+	unlocked   = host.ModuleLoading{Disabled: host.Read(false, "/proc"), Lockdown: host.Read(host.NoLockdown, "/sys/kernel/security/lockdown")}
+	lockUnread = host.ModuleLoading{Disabled: host.Read(false, "/proc"), Lockdown: host.NotKnown[host.Lockdown]("/sys/kernel/security/lockdown", unix.EACCES)}
+	disabled   = host.ModuleLoading{Disabled: host.Read(true, "/proc/sys/kernel/modules_disabled")}
 )
 
 func TestExplain(t *testing.T) {
@@ -78,9 +80,25 @@ func TestExplain(t *testing.T) {
 		"SELinux":                                   {refused(unix.EACCES, `audit: type=1400 audit(1.2:3): avc:  denied  { module_load } for  pid=1 comm="amp" scontext=system_u:system_r:unconfined_service_t:s0 tcontext=x tclass=system permissive=0`), SELinuxRefused, "scontext=system_u:system_r:unconfined_service_t:s0", 1},
 		"no capability":                             {refused(unix.EPERM), NotPermitted, "", 0},
 		"no capability, sysctl unread":              {asked(refused(unix.EPERM), host.ModuleLoading{Disabled: host.NotKnown[bool]("", unix.EACCES)}), NotPermitted, "", 0},
-		"memory":                                    {refused(unix.ENOMEM), NoMemory, "", 0},
-		"another one, of a package":                 {loaded(refused(unix.EEXIST), LoadedModule{FileModule, "THEIRS", "/lib/modules/x/updates/ampfsm.ko"}), NameTaken, "srcversion THEIRS, ours is OURS, /lib/modules/x/updates/ampfsm.ko", 0},
-		"another one without a srcversion":          {loaded(refused(unix.EEXIST), LoadedModule{Name: FileModule}), NameTaken, "", 0},
+		"lockdown, its message lost":                {asked(unsigned(refused(unix.EPERM)), locked), LockedDown, "lockdown: integrity", 0},
+		"lockdown, and modules_disabled": {asked(unsigned(refused(unix.EPERM)), func() host.ModuleLoading {
+			m := locked
+			m.Disabled = disabled.Disabled
+			return m
+		}()), LoadingDisabled, "/proc/sys/kernel/modules_disabled is 1", 0},
+		"lockdown, and SELinux":               {forbidden(asked(unsigned(refused(unix.EPERM)), locked)), SELinuxRefused, "own_t has no right to module_load", 0},
+		"lockdown, and another errno":         {asked(unsigned(refused(unix.EACCES)), locked), NotPermitted, "", 0},
+		"lockdown, and a signed module":       {asked(refused(unix.EPERM), locked), NotPermitted, "", 0},
+		"no lockdown, and an unsigned module": {asked(unsigned(refused(unix.EPERM)), unlocked), NotPermitted, "", 0},
+		"lockdown unread":                     {asked(unsigned(refused(unix.EPERM)), lockUnread), NotPermitted, "", 0},
+		"lockdown, and a module that cannot be read": {func() Try {
+			t := asked(refused(unix.EPERM), locked)
+			t.Module = host.NotKnown[ModuleInfo]("", errBadSignature)
+			return t
+		}(), NotPermitted, "", 0},
+		"memory":                           {refused(unix.ENOMEM), NoMemory, "", 0},
+		"another one, of a package":        {loaded(refused(unix.EEXIST), LoadedModule{FileModule, "THEIRS", "/lib/modules/x/updates/ampfsm.ko"}), NameTaken, "srcversion THEIRS, ours is OURS, /lib/modules/x/updates/ampfsm.ko", 0},
+		"another one without a srcversion": {loaded(refused(unix.EEXIST), LoadedModule{Name: FileModule}), NameTaken, "", 0},
 		"it depends": {func() Try {
 			t := refused(unix.ENOENT)
 			t.Module.Value.Depends = []string{"nf_conntrack", "x"}

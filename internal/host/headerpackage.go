@@ -18,8 +18,11 @@ func HeaderPackage(d Distribution, release string) (pkg string, ok bool) {
 		return name + "-devel-" + version, true
 	}
 	for _, row := range headerPackages {
-		if (row.family == "" || row.family == d.Family) && (row.id == "" || row.id == d.ID) && strings.Contains(release, row.mark) {
-			return row.name + strings.TrimSuffix(release, row.cut), true
+		if row.family != "" && row.family != d.Family || row.id != "" && row.id != d.ID {
+			continue
+		}
+		if m := row.release.FindStringSubmatchIndex(release); m != nil {
+			return string(row.release.ExpandString(nil, row.name, release, m)), row.name != ""
 		}
 	}
 	return "", false
@@ -30,7 +33,9 @@ func HeaderPackage(d Distribution, release string) (pkg string, ok bool) {
 func KernelPackage(d Distribution, release string) (pkg string, ok bool) {
 	switch flavoured, isDefault := strings.CutSuffix(release, "-default"); {
 	case d.Family == Debian:
-		return "linux-image-" + release, true
+		headers, known := HeaderPackage(d, release)
+		rest, named := strings.CutPrefix(headers, "linux-headers-") // others call their kernels otherwise
+		return "linux-image-" + rest, known && named
 	case d.Family == SUSE && isDefault:
 		return "kernel-default-" + flavoured, true
 	case d.Family == RedHat:
@@ -40,16 +45,34 @@ func KernelPackage(d Distribution, release string) (pkg string, ok bool) {
 	return "", false
 }
 
-// headerPackages is the table; the first row that fits counts. mark is what the release must have in it, cut what the package's version has not.
+// headerPackages is the table; the first row that fits counts. The name is made of the groups of the release; "" is one that is not known, as where no row fits:
+// of Debian's family many releases are of kernels that a person, a board's maker or a cloud built, whose packages have other names if there are any.
 var headerPackages = []struct {
-	family     Family
-	id         string
-	mark, name string
-	cut        string
+	family  Family
+	id      string
+	release *regexp.Regexp
+	name    string
 }{
-	{Debian, "", "", "linux-headers-", ""},
-	{SUSE, "", "-default", "kernel-default-devel-", "-default"}, // the build's last number, which uname -r lacks, is left open
-	{"", "photon", "", "linux-devel-", ""},
+	// Proxmox, which is "debian" in os-release; its packages got another name with 6.2.16-6.
+	{Debian, "", regexp.MustCompile(`^(?:[2-5]\.|6\.[01]\.|6\.2\.(?:[0-9]|1[0-5])-|6\.2\.16-[1-5]-).*pve$`), "pve-headers-$0"},
+	{Debian, "", regexp.MustCompile(`^[0-9.]+-[0-9]+-pve$`), "proxmox-headers-$0"},
+	{Debian, "", regexp.MustCompile(`-pve`), ""},
+	// Raspberry Pi OS since Debian 12; before, one package has the headers of several kernels, and no release in its name or version.
+	{Debian, "", regexp.MustCompile(`^[0-9.]+(?:-rpi[0-9]+|\+rpt)-rpi-[a-z0-9-]+$`), "linux-headers-$0"},
+	// XanMod and linux-surface.
+	{Debian, "", regexp.MustCompile(`^[0-9.]+-(?:x64v[1-4]-xanmod|surface-)[0-9]+$`), "linux-headers-$0"},
+	// The number of an ABI and a flavour: Ubuntu, Debian up to 12, and most that derive from them; Liquorix too.
+	{Debian, "", regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+-[0-9][a-z0-9.]*-[a-z0-9][a-z0-9-]*$`), "linux-headers-$0"},
+	// Debian since 13, and Kali: an architecture.
+	{Debian, "", regexp.MustCompile(`^[0-9]+\.[0-9]+(?:\.[0-9]+)?(?:-rc[0-9]+|-trunk|-kali[0-9]+|\+kali[0-9]*|\+deb[0-9]+(?:\+[0-9]+)?|\+bpo)?-(?:cloud-|rt-)?` +
+		`(?:amd64|arm64|arm64-16k|686|686-pae|armmp|armmp-lpae|marvell|rpi|powerpc64le|powerpc64le-64k|s390x|riscv64|loong64)$`), "linux-headers-$0"},
+	// The build's last number, which uname -r lacks, is left open.
+	{SUSE, "", regexp.MustCompile(`^(.*)-default$`), "kernel-default-devel-$1"},
+	// Flavours of Photon have a source each (SPECS/linux); the real-time kernel's release names its patch too. Photon 1 had "linux-dev" for a time.
+	{"", "photon", regexp.MustCompile(`\.ph1\b`), ""},
+	{"", "photon", regexp.MustCompile(`^([^-]+-[^-]+\.ph[0-9]+)-(esx|secure|aws)$`), "linux-$2-devel-$1"},
+	{"", "photon", regexp.MustCompile(`^([^-]+)-rt[0-9]+(-[^-]+\.ph[0-9]+)-rt$`), "linux-rt-devel-$1$2"},
+	{"", "photon", regexp.MustCompile(`^[^-]+-[^-]+$`), "linux-devel-$0"},
 }
 
 // redHatRelease is a release of Red Hat's family: version, architecture, and a flavour behind a plus sign, before Enterprise Linux 8 and in Oracle's
@@ -57,7 +80,8 @@ var headerPackages = []struct {
 var redHatRelease = regexp.MustCompile(`^([0-9].*\.(?:x86_64|aarch64|ppc64le|ppc64|s390x|i686|armv7hl|riscv64))([.+][A-Za-z0-9_-]+)?$`)
 
 // redHatKernels are the packages that bring kernels, by what their versions have in them and by flavour (kernel.spec: kernel_variant_package; all of
-// one source have the same version). The first mark that is in the version counts.
+// one source have the same version). The first mark that is in the version counts. A version with a word that no mark knows is one of somebody else's kernels,
+// of which some are called "kernel" and some are not.
 var redHatKernels = []struct {
 	mark     *regexp.Regexp
 	name     string // of the plain one; the flavour is added
@@ -66,7 +90,14 @@ var redHatKernels = []struct {
 	{regexp.MustCompile(`\.elrepo\.`), "", nil}, // kernel-lt or kernel-ml, which the release does not tell
 	{regexp.MustCompile(`uek\.`), "kernel-uek", []string{".debug"}},
 	{regexp.MustCompile(`\.rt[0-9]+\.`), "kernel-rt", []string{".debug", "+debug"}}, // of a source of their own, before Enterprise Linux 9
-	{regexp.MustCompile(``), "kernel", []string{
+	{regexp.MustCompile(`\.surface\.fc[0-9]+\.`), "kernel-surface", nil},
+	{regexp.MustCompile(`\.centos\.plus\.`), "kernel-plus", nil},
+	{regexp.MustCompile(`\.el[0-9]+iv\.`), "kernel-automotive", []string{"+debug"}},
+	{regexp.MustCompile(`^6\.1\..*\.amzn2023\.`), "kernel", nil}, // later series have their number in their names
+	{regexp.MustCompile(`^6\.12\..*\.amzn2023\.`), "kernel6.12", nil},
+	{regexp.MustCompile(`^6\.18\..*\.amzn2023\.`), "kernel6.18", nil},
+	{regexp.MustCompile(`\.amzn2023\.`), "", nil},
+	{regexp.MustCompile(`^[0-9.]+-(?:[0-9]+\.|rc[0-9]+\.|[0-9]+git[0-9a-f]+\.|asahi\.)*[a-z]+[0-9]+[a-z]?[0-9]*(?:_[0-9]+)?\.(?:[0-9]+\.)*[a-z0-9_]+$`), "kernel", []string{
 		".debug", "+debug", "+16k", "+16k-debug", "+64k", "+64k-debug", "+rt", "+rt-debug", "+rt-64k", "+rt-64k-debug",
 	}},
 }

@@ -78,7 +78,13 @@ var archives = map[string]string{
 	"opensuse-leap": "https://download.opensuse.org/history/",
 }
 
+// foreignKernel is in the names of packages that others publish for a distribution, whose archive has none of them.
+var foreignKernel = regexp.MustCompile(`-pve$|-rpi-|-xanmod|-liquorix-|-surface-`)
+
 // Archive is where the packages are that a distribution's repositories no longer have; "" where that is not known.
 func Archive(d Distribution, pkg string) string {
+	if foreignKernel.MatchString(pkg) {
+		return ""
+	}
 	return strings.ReplaceAll(archives[d.ID], "PACKAGE", pkg)
 }

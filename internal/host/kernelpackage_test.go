@@ -46,10 +46,19 @@ func TestNewer(t *testing.T) {
 }
 
 func TestArchive(t *testing.T) {
-	if got := Archive(Distribution{ID: "debian"}, "linux-headers-6.1.0-10-amd64"); got != "https://snapshot.debian.org/binary/linux-headers-6.1.0-10-amd64/" {
-		t.Error(got)
-	}
-	if got := Archive(Distribution{ID: "amzn"}, "kernel-devel-4.14"); got != "" {
-		t.Error(got)
+	const debian, fedora = "https://snapshot.debian.org/binary/", "https://koji.fedoraproject.org/"
+	for _, c := range []struct{ id, pkg, want string }{
+		{"debian", "linux-headers-6.1.0-10-amd64", debian + "linux-headers-6.1.0-10-amd64/"},
+		{"debian", "proxmox-headers-6.8.12-4-pve", ""},
+		{"debian", "linux-headers-6.6.20+rpt-rpi-v8", ""},
+		{"debian", "linux-headers-6.1.46-x64v3-xanmod1", ""},
+		{"debian", "linux-headers-5.11.0-8.1-liquorix-amd64", ""},
+		{"fedora", "kernel-devel-6.4.1-200.fc38.x86_64", fedora},
+		{"fedora", "kernel-surface-devel-6.18.8-1.surface.fc43.x86_64", ""},
+		{"amzn", "kernel-devel-4.14", ""},
+	} {
+		if got := Archive(Distribution{ID: c.id}, c.pkg); got != c.want {
+			t.Errorf("%s of %s: %q, expected %q", c.pkg, c.id, got, c.want)
+		}
 	}
 }

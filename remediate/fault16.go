@@ -10,6 +10,7 @@ import (
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // fault16 brings what compiles against the headers of the running kernel. What keeps the kernel itself from it is named, and left to a person.
@@ -47,13 +48,32 @@ func planRefused(f *health.Facts) []installer.Item {
 	lockdown := f.Host.ModuleLoading.Lockdown
 	switch {
 	case lockdown.Known() && lockdown.Value == host.LockdownConfidentiality:
-		return []installer.Item{{Manual: confidential.With(lockdown.From), Commands: []string{"cat /proc/cmdline"}}}
+		return append(modulesInstead(f), installer.Item{Manual: confidential.With(lockdown.From), Commands: []string{"cat /proc/cmdline"}})
 	case errors.Is(f.BPF.Load.Err, fs.ErrPermission):
 		return []installer.Item{{Manual: heldBack, Commands: []string{
 			"grep -E 'Seccomp|CapEff' /proc/$(systemctl show -p MainPID --value " + f.Connector.Unit + ")/status", "dmesg",
 		}}}
 	}
-	return append(testedKernels(f), newerKernel)
+	return append(append(modulesInstead(f), testedKernels(f)...), newerKernel)
+}
+
+// firstForModules is before the first kernel that the modules' sources are written for, 4.19, since enterprise kernels of 4.18 have much of it.
+const firstForModules = "4.18"
+
+// modulesInstead is for a kernel that refuses the programs and whose headers are there: it says that kernel modules see all here. To use them is for the policy,
+// and not chosen without it. Who may not load programs at all seldom may load modules, and is not told.
+func modulesInstead(f *health.Facts) []installer.Item {
+	k := f.Host.Kernel.Value
+	if tree := k.Headers; !tree.Known() || !tree.Value.Right(k.Release) || host.CompareReleases(k.Release, firstForModules) < 0 || f.Policy.Value.Source == policy.SourceModules {
+		return nil
+	}
+	switch asks := f.Host.ModuleLoading.NeedsSignature(); {
+	case f.Host.ModuleLoading.Disabled.Known() && f.Host.ModuleLoading.Disabled.Value:
+		return nil
+	case asks.Known() && asks.Value:
+		return []installer.Item{{Manual: signedModules.With(asks.From), Commands: []string{"amp-remediate 8"}}}
+	}
+	return []installer.Item{{Manual: modules}}
 }
 
 // testedKernels names those of the distribution that this version was tested with, if there are any.
@@ -69,6 +89,14 @@ func testedKernels(f *health.Facts) []installer.Item {
 }
 
 var (
+	modules = fault.Text{
+		EN: "For full monitoring on this kernel, write <monitor source=\"modules\"/> into the policy: the connector then builds kernel modules from the headers of this kernel, which are there, and monitors by them instead of eBPF.",
+		JA: "このカーネルで完全に監視するには、ポリシーに <monitor source=\"modules\"/> と記述してください。コネクタはインストール済みのカーネルヘッダーからカーネルモジュールをビルドし、eBPF の代わりに使用して監視します。",
+	}
+	signedModules = fault.Text{
+		EN: "For full monitoring on this kernel, write <monitor source=\"modules\"/> into the policy: the connector then builds kernel modules from the headers of this kernel, which are there, and monitors by them instead of eBPF. The kernel loads them only with a signature of a key that it trusts (%s): if it then refuses them, amp-remediate 8 sees to the signing key, which may take a reboot.",
+		JA: "このカーネルで完全に監視するには、ポリシーに <monitor source=\"modules\"/> と記述してください。コネクタはインストール済みのカーネルヘッダーからカーネルモジュールをビルドし、eBPF の代わりに使用して監視します。カーネルは信頼された鍵による署名のあるモジュールだけをロードします (%s)。ロードが拒否された場合は、amp-remediate 8 が署名鍵を用意します。再起動が必要になることがあります。",
+	}
 	tested = fault.Text{
 		EN: "Of this distribution, this version was tested with the kernels %s.",
 		JA: "このディストリビューションで本バージョンを試験したカーネルは次のとおりです: %s。",

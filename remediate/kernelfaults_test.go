@@ -124,6 +124,58 @@ func TestPlansOfKernelsThatRefuse(t *testing.T) {
 	}
 }
 
+// A kernel that refuses the programs, and has headers, can be monitored by modules: where they help that is said, first of all, with the key where one is needed.
+func TestPlansOfModulesInstead(t *testing.T) {
+	const newer, from = "6.1.0-57-amd64", "/sys/kernel/security/lockdown"
+	tree := func(release string) *host.Headers {
+		return &host.Headers{Link: "/lib/modules/" + release + "/build", Release: release}
+	}
+	mode := func(l host.Lockdown) host.ModuleLoading {
+		no := host.Read(false, "/proc")
+		return host.ModuleLoading{Disabled: no, Enforced: no, Lockdown: host.Read(l, from)}
+	}
+	disabled := mode(host.LockdownConfidentiality)
+	disabled.Disabled.Value = true
+	enforced := mode(host.NoLockdown)
+	enforced.Enforced = host.Read(true, "/sys/module/module/parameters/sig_enforce")
+	for _, c := range []struct {
+		name    string
+		release string
+		headers *host.Headers
+		loading host.ModuleLoading
+		refusal error
+		source  policy.Source
+		want    fault.Text // none: it is not said
+	}{
+		{"locked down", newer, tree(newer), mode(host.LockdownConfidentiality), syscall.EINVAL, policy.SourceAuto, signedModules.With(from)},
+		{"locked down, no headers", newer, nil, mode(host.LockdownConfidentiality), syscall.EINVAL, policy.SourceAuto, fault.Text{}},
+		{"locked down, headers of another kernel", newer, tree(oldDebian), mode(host.LockdownConfidentiality), syscall.EINVAL, policy.SourceAuto, fault.Text{}},
+		{"locked down, and no modules until the next boot", newer, tree(newer), disabled, syscall.EINVAL, policy.SourceAuto, fault.Text{}},
+		{"locked down, modules in the policy already", newer, tree(newer), mode(host.LockdownConfidentiality), syscall.EINVAL, policy.SourceModules, fault.Text{}},
+		{"refused", newer, tree(newer), mode(host.NoLockdown), syscall.ENOSYS, policy.SourceAuto, modules},
+		{"refused, signatures asked for", newer, tree(newer), enforced, syscall.EINVAL, policy.SourceAuto, signedModules.With(enforced.Enforced.From)},
+		{"refused, too old for modules", "3.10.0-1160.el7.x86_64", tree("3.10.0-1160.el7.x86_64"), mode(host.NoLockdown), syscall.EINVAL, policy.SourceAuto, fault.Text{}},
+		{"no right", newer, tree(newer), mode(host.NoLockdown), syscall.EPERM, policy.SourceAuto, fault.Text{}},
+	} {
+		f := &withoutLayouts(c.headers, nil, control.Layouts{}).facts
+		f.Host.Kernel.Value.Release, f.Host.ModuleLoading, f.Policy.Value.Source = c.release, c.loading, c.source
+		f.BPF.Load = host.NotKnown[bool]("bpf(2)", c.refusal)
+		items := planRefused(f)
+		var said fault.Text
+		for i, item := range items {
+			bilingual(t, c.name, item.Manual)
+			if strings.Contains(item.Manual.EN, `source="modules"`) && strings.Contains(item.Manual.JA, `source="modules"`) && i == 0 {
+				said = item.Manual
+			} else if strings.Contains(item.Manual.EN+item.Manual.JA, `source="modules"`) {
+				t.Errorf("%s: item %d says %q", c.name, i, item.Manual.EN)
+			}
+		}
+		if key := slices.Equal(items[0].Commands, []string{"amp-remediate 8"}); said != c.want || key != strings.Contains(c.want.EN, "amp-remediate 8") {
+			t.Errorf("%s: says %q, commands %q; expected %q", c.name, said.EN, items[0].Commands, c.want.EN)
+		}
+	}
+}
+
 // The repositories are asked what they have; what they do not tell is not made up.
 func TestKernelsOfTheRepositories(t *testing.T) {
 	const headers = "linux-headers-" + oldDebian

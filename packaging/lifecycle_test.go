@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/ampconnector/amp/internal/policy"
 )
 
 // built are packages of the real programs in two versions, made once for all tests.
@@ -172,11 +175,13 @@ func TestDebVendorStays(t *testing.T) {
 	r.add(deb(dir, "amp-connector", "0.1.0"))
 	r.chroot("dpkg -i /packages/amp-connector*; dpkg -r amp-connector")
 	r.write("opt/cisco/amp/bin/ampdaemon", "#!/bin/sh\n", 0o755)
+	r.write(policy.Path, "<vendor/>\n", 0o644)
 	r.write("var/log/cisco/ampdaemon.log", "vendor\n", 0o640)
 	r.write("var/log/cisco/events.jsonl.1", "{}\n", 0o640)
 	r.write("var/log/cisco/amp-remediate.log", "ours\n", 0o640)
 	r.chroot("dpkg -P amp-connector")
 	r.wantAccount()
+	r.wantPolicy("<vendor/>\n")
 	r.wantLogs("ampdaemon.log")
 
 	r.add(deb(dir, "amp-remediate", "0.1.0"))
@@ -187,6 +192,75 @@ func TestDebVendorStays(t *testing.T) {
 	r.wantLogs("ampdaemon.log")
 	if r.has("var/lib/cisco") || !r.has("opt/cisco/amp/bin/ampdaemon") {
 		t.Error("the tool left its journal's folder, or took what is the vendor's")
+	}
+}
+
+// policyOfSite is a policy that an administrator wrote.
+const policyOfSite = "<policy version=\"1\"><monitor files=\"false\"/></policy>\n"
+
+// wantPolicy wants that text in the policy file, and nothing put aside beside it.
+func (r root) wantPolicy(text string) {
+	r.t.Helper()
+	if found, err := filepath.Glob(filepath.Join(r.dir, policy.Path+"*")); err != nil || len(found) != 1 || r.read(policy.Path) != text {
+		r.t.Errorf("%q, %v; expected the one policy to be %q", found, err, text)
+	}
+}
+
+// asFirstReleased makes of a package the one of version 0.1.0, in which the policy was a conffile.
+func asFirstReleased(t *testing.T, made string) string {
+	t.Helper()
+	old := filepath.Join(t.TempDir(), filepath.Base(made))
+	tool(t, "sh", "-ec", `dpkg-deb -R "$1" "$2"; cd "$2"; mv .$3 .$4; echo $4 >> DEBIAN/conffiles
+sed -i '/^policy=/,/^fi$/d' DEBIAN/postinst; sed -i '/^# In version/,$d' DEBIAN/preinst; dpkg-deb --root-owner-group -Znone -b . "$5"`,
+		"sh", made, filepath.Join(t.TempDir(), "tree"), defaultPolicy, policy.Path, old)
+	return old
+}
+
+// TestDebPolicy looks at what becomes of the policy, which is no file of the package: one that is there stays as it is, and goes with a purge alone.
+func TestDebPolicy(t *testing.T) {
+	dir := realPackages(t)
+	shippedPolicy, err := shipped.ReadFile("files/policy.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first, second = "dpkg -i /packages/amp-connector_0.1.0*", "dpkg -i /packages/amp-connector_0.2.0*"
+	t.Run("own", func(t *testing.T) {
+		r := newRoot(t)
+		r.add(deb(dir, "amp-connector", "0.1.0"), deb(dir, "amp-connector", "0.2.0"))
+		r.chroot(first)
+		r.wantPolicy(string(shippedPolicy))
+		r.write(policy.Path, policyOfSite, 0o600)
+		r.chroot(second + "; dpkg -r amp-connector; " + first)
+		r.wantPolicy(policyOfSite)
+		if r.chroot("rm " + policy.Path + "; " + second); r.has(policy.Path) {
+			t.Error("the upgrade brought the policy back that the administrator had removed")
+		}
+		r.chroot("dpkg -P amp-connector; mkdir -p " + path.Dir(policy.Path))
+		r.write(policy.Path, policyOfSite, 0o644)
+		r.chroot(first)
+		r.wantPolicy(policyOfSite)
+	})
+	for name, before := range map[string]string{"upgrade": first, "install": first + "; dpkg -r amp-connector"} {
+		t.Run("a conffile before, "+name, func(t *testing.T) {
+			r := newRoot(t)
+			fresh := r.snapshot()
+			r.add(asFirstReleased(t, deb(dir, "amp-connector", "0.1.0")), deb(dir, "amp-connector", "0.2.0"))
+			r.chroot(before)
+			r.write(policy.Path, policyOfSite, 0o644)
+
+			// Another package has one of the files, so that dpkg calls the unpacking off when the script has run.
+			r.write("p"+defaultPolicy, "", 0o644)
+			r.write("p/DEBIAN/control", "Package: other\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n", 0o644)
+			r.chroot("dpkg-deb -b /p /packages/other.deb; dpkg -i /packages/other.deb; ! " + second)
+			r.wantPolicy(policyOfSite)
+			r.chroot("dpkg -P other; rm -r /p; " + second)
+			r.wantPolicy(policyOfSite)
+			if fields := r.chroot("dpkg-query -W -f '${Conffiles}' amp-connector"); strings.Contains(fields, policy.Path) {
+				t.Errorf("dpkg takes the policy for a conffile still: %s", fields)
+			}
+			r.chroot("dpkg -P amp-connector")
+			wantSame(t, "purge", fresh, r.snapshot(), emptyOpt)
+		})
 	}
 }
 

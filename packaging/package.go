@@ -12,6 +12,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 
 	"github.com/ampconnector/amp/internal/host"
+	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
@@ -20,6 +21,8 @@ import (
 const (
 	binDir   = "/opt/cisco/amp/bin"
 	unitFile = "/usr/lib/systemd/system/cisco-amp.service"
+	// defaultPolicy is what a .deb copies the policy from.
+	defaultPolicy = "/opt/cisco/amp/share/policy.xml"
 	// kernelPlugin is called by kernel-install(8), of Fedora, Enterprise Linux and wherever systemd-boot is.
 	kernelPlugin = "/usr/lib/kernel/install.d/95-amp-connector.install"
 	vendorName   = "ciscoampconnector"
@@ -122,7 +125,7 @@ func (s spec) contents(stage, product, format string) files.Contents {
 			&files.Content{Destination: definitions.BuiltInDir, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755}})
 		c = append(c, builtIn(stage)...)
 		c = append(c,
-			typedAlways(file(stage, "/opt/cisco/amp/etc/policy.xml", 0o644), files.TypeConfigNoReplace),
+			policyFile(stage, format),
 			typedAlways(file(stage, "/etc/logrotate.d/cisco-amp", 0o644), files.TypeConfigNoReplace))
 		c = append(c, kernelCalls(stage, format)...)
 		c = append(c, moduleSources(stage, product)...)
@@ -136,6 +139,17 @@ func (s spec) contents(stage, product, format string) files.Contents {
 	return append(c,
 		&files.Content{Destination: licences, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755}},
 		typedAlways(file(stage, licences+"/LICENSE", 0o644), files.TypeRPMLicense))
+}
+
+// policyFile is the policy of a new host. An rpm has it in its place. A .deb has it beside, for postinst to copy: the vendor's connector, of whose package it
+// is no file, has its policy in the same place, and dpkg removes a conffile on purge before any script runs, whoever uses it by then.
+func policyFile(stage, format string) *files.Content {
+	c := file(stage, policy.Path, 0o644)
+	if format == "deb" {
+		c.Destination = defaultPolicy
+		return c
+	}
+	return typedAlways(c, files.TypeConfigNoReplace)
 }
 
 // kernelCalls are the files by which the packages of a kernel have the connector look at it before it boots.

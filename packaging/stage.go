@@ -12,6 +12,7 @@ import (
 
 	"github.com/goreleaser/nfpm/v2"
 
+	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/kmod"
 	"github.com/ampconnector/amp/selinux"
@@ -24,7 +25,7 @@ var shipped embed.FS
 // is not in it.
 var placed = map[string]string{
 	"files/cisco-amp.service": unitFile,
-	"files/policy.xml":        "/opt/cisco/amp/etc/policy.xml",
+	"files/policy.xml":        policy.Path,
 	"files/logrotate":         "/etc/logrotate.d/cisco-amp",
 	"files/kernel.postinst":   kernelHooks[0],
 	"files/kernel.install":    kernelPlugin,

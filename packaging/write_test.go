@@ -195,7 +195,7 @@ func TestDeb(t *testing.T) {
 		{"-rwxr-xr-x", "./opt/cisco/amp/bin/ampdaemon"},
 		{"lrwxrwxrwx", "./usr/bin/ampcli"}, // also where the target exists on the building machine
 		{"lrwxrwxrwx", "./opt/cisco/amp/bin/amp-install"},
-		{"-rw-r--r--", "./opt/cisco/amp/etc/policy.xml"},
+		{"-rw-r--r--", "./opt/cisco/amp/share/policy.xml"},
 		{"-rw-r--r--", "./opt/cisco/amp/share/selinux/cisco-secure-bpf.cil"},
 		{"-rw-r--r--", "./usr/lib/systemd/system/cisco-amp.service"},
 		{"-rw-r--r--", "./usr/share/bash-completion/completions/ampcli"},
@@ -214,7 +214,7 @@ func TestDeb(t *testing.T) {
 	control := t.TempDir()
 	tool(t, "dpkg-deb", "-e", deb, control)
 	conffiles, _ := os.ReadFile(filepath.Join(control, "conffiles"))
-	if string(conffiles) != "/etc/kernel/header_postinst.d/zz-amp-connector\n/etc/kernel/postinst.d/zz-amp-connector\n/etc/logrotate.d/cisco-amp\n/opt/cisco/amp/etc/policy.xml\n" {
+	if string(conffiles) != "/etc/kernel/header_postinst.d/zz-amp-connector\n/etc/kernel/postinst.d/zz-amp-connector\n/etc/logrotate.d/cisco-amp\n" {
 		t.Errorf("conffiles: %q", conffiles)
 	}
 	for _, script := range []string{"preinst", "postinst", "prerm", "postrm"} {

@@ -168,12 +168,18 @@ func TestDebReplacesTool(t *testing.T) {
 	wantSame(t, "purge of both", fresh, r.snapshot(), emptyOpt)
 }
 
+// enabledLink has the service start at boot.
+const enabledLink = "etc/systemd/system/multi-user.target.wants/cisco-amp.service"
+
 // TestDebVendorStays purges the connector's left configuration while the vendor's connector has taken its place.
 func TestDebVendorStays(t *testing.T) {
 	dir := realPackages(t)
 	r := newRoot(t)
 	r.add(deb(dir, "amp-connector", "0.1.0"))
 	r.chroot("dpkg -i /packages/amp-connector*; dpkg -r amp-connector")
+	if !r.has(enabledLink) {
+		t.Fatal("remove took the link by which the service starts at boot")
+	}
 	r.write("opt/cisco/amp/bin/ampdaemon", "#!/bin/sh\n", 0o755)
 	r.write(policy.Path, "<vendor/>\n", 0o644)
 	r.write("var/log/cisco/ampdaemon.log", "vendor\n", 0o640)
@@ -183,6 +189,12 @@ func TestDebVendorStays(t *testing.T) {
 	r.wantAccount()
 	r.wantPolicy("<vendor/>\n")
 	r.wantLogs("ampdaemon.log")
+	if !r.has(enabledLink) {
+		t.Error("purge took the link by which the vendor's service starts at boot")
+	}
+	if left := r.chroot("find /var/lib/systemd -name 'cisco-amp.service*'"); left != "" {
+		t.Errorf("purge left its record of the link: %s", left)
+	}
 
 	r.add(deb(dir, "amp-remediate", "0.1.0"))
 	r.chroot("dpkg -i /packages/amp-remediate*")
@@ -309,7 +321,6 @@ func newRecommendingRoot(t *testing.T) root {
 // TestDebUnit looks at what becomes of the unit's enablement where systemd is installed.
 func TestDebUnit(t *testing.T) {
 	dir := realPackages(t)
-	const link = "etc/systemd/system/multi-user.target.wants/cisco-amp.service"
 	t.Run("no word of presets", func(t *testing.T) {
 		r := newRecommendingRoot(t)
 		r.add(deb(dir, "amp-connector", "0.1.0"), deb(dir, "amp-connector", "0.2.0"))
@@ -317,11 +328,11 @@ func TestDebUnit(t *testing.T) {
 		if said := r.chroot("dpkg -i /packages/amp-connector_0.1.0*"); strings.Contains(said, "semodule") {
 			t.Error("there are policy tools and no policy, and the package tried to load a module")
 		}
-		if !r.has(link) {
+		if !r.has(enabledLink) {
 			t.Error("the unit is not enabled")
 		}
 		r.chroot("systemctl disable cisco-amp.service; dpkg -i /packages/amp-connector_0.2.0*")
-		if r.has(link) {
+		if r.has(enabledLink) {
 			t.Error("the upgrade enabled what the administrator had disabled")
 		}
 		r.chroot("systemctl enable cisco-amp.service; dpkg -P amp-connector")
@@ -332,7 +343,7 @@ func TestDebUnit(t *testing.T) {
 		r.add(deb(dir, "amp-connector", "0.1.0"))
 		r.write("etc/systemd/system-preset/10-site.preset", "disable cisco-amp.service\n", 0o644)
 		r.chroot("dpkg -i /packages/amp-connector_0.1.0*")
-		if r.has(link) {
+		if r.has(enabledLink) {
 			t.Error("enabled against the preset")
 		}
 		out := r.chroot("systemd-analyze verify --man=no /usr/lib/systemd/system/cisco-amp.service 2>&1")
@@ -340,7 +351,7 @@ func TestDebUnit(t *testing.T) {
 			t.Error("systemd has something to say of the unit")
 		}
 		out = r.chroot("dpkg -P amp-connector; rm /etc/systemd/system-preset/10-site.preset; systemctl mask cisco-amp.service; dpkg -i /packages/amp-connector_0.1.0*")
-		if r.has(link) || !strings.Contains(out, "it is masked") {
+		if r.has(enabledLink) || !strings.Contains(out, "it is masked") {
 			t.Error("the mask was not respected, or not told")
 		}
 	})

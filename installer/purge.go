@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
@@ -106,6 +109,7 @@ func purgeGroup(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
 	return true, h.accountTool(ctx, "groupdel", g.Name)
 }
 
+// purgeTree removes a folder or a file. Where another file system is mounted, its folder cannot be removed (EBUSY, rmdir(2)), and is done with once no file is left.
 func purgeTree(name string) func(context.Context, *Host, *health.Facts) (bool, error) {
 	return func(_ context.Context, h *Host, _ *health.Facts) (bool, error) {
 		path, err := h.Root.Path(name)
@@ -115,8 +119,22 @@ func purgeTree(name string) func(context.Context, *Host, *health.Facts) (bool, e
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
-		return true, os.RemoveAll(path)
+		held := holdsFiles(path)
+		if err := os.RemoveAll(path); !errors.Is(err, unix.EBUSY) || holdsFiles(path) {
+			return true, err
+		}
+		return held, nil
 	}
+}
+
+// holdsFiles reports whether there is anything but folders at a path, or something that could not be looked at.
+func holdsFiles(path string) bool {
+	return filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = fs.ErrExist
+		}
+		return err
+	}) != nil
 }
 
 // purgeEmpty removes a folder that others may have files in.
@@ -133,6 +151,10 @@ func purgeEmpty(name string) func(context.Context, *Host, *health.Facts) (bool, 
 		if err != nil {
 			return false, err
 		}
-		return true, os.Remove(path)
+		err = os.Remove(path)
+		if errors.Is(err, unix.EBUSY) { // another file system is mounted there
+			return false, nil
+		}
+		return true, err
 	}
 }

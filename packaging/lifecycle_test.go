@@ -276,6 +276,38 @@ func TestDebPolicy(t *testing.T) {
 	}
 }
 
+// TestDebMountPoints purges where folders are mount points, which cannot be removed.
+func TestDebMountPoints(t *testing.T) {
+	dir := realPackages(t)
+	r := newRoot(t)
+	r.add(deb(dir, "amp-connector", "0.1.0"), deb(dir, "amp-remediate", "0.1.0"))
+	r.write("srv/logs/amp-remediate.log", "{}\n", 0o640)
+	r.write("srv/state/journal.json", "{}\n", 0o600)
+	r.write("srv/quarantine/1/content", "{}\n", 0o600)
+	const mounts = `mkdir -p /var/log/cisco /var/lib/cisco/amp; mount --bind /srv/logs /var/log/cisco; mount --bind /srv/state /var/lib/cisco/amp
+mkdir -p /var/lib/cisco/amp/quarantine; mount --bind /srv/quarantine /var/lib/cisco/amp/quarantine
+`
+	out := r.chroot(`mkdir -p /srv/opt /opt/cisco; mount --bind /srv/opt /opt/cisco
+dpkg -i /packages/amp-connector*; dpkg -r amp-connector
+` + mounts + `dpkg -P amp-connector; dpkg-query -W amp-connector || echo gone; find /srv -type f -exec echo left {} +`)
+	if !strings.Contains(out, "gone\n") || strings.Contains(out, "left ") || strings.Contains(out, "not removed") {
+		t.Error("the purge failed, or left files where something else is mounted")
+	}
+	r.wantNoAccount()
+
+	r.write("srv/state/journal.json", "{}\n", 0o600)
+	out = r.chroot(mounts + "dpkg -i /packages/amp-remediate*; dpkg -P amp-remediate; dpkg-query -W amp-remediate || echo gone; find /srv -type f -exec echo left {} +")
+	if !strings.Contains(out, "gone\n") || strings.Contains(out, "left ") {
+		t.Error("the purge of the tool failed, or left files where something else is mounted")
+	}
+
+	// What cannot be removed at all is said.
+	if out := r.chroot("dpkg -i /packages/amp-connector*; touch /etc/held /var/log/cisco/held; mount --bind /etc/held /var/log/cisco/held\n" +
+		"dpkg -P amp-connector; dpkg-query -W amp-connector || echo gone"); !strings.Contains(out, "gone\n") || !strings.Contains(out, "not removed: /var/log/cisco/held\n") {
+		t.Error("the purge failed, or said nothing of a file that it could not remove")
+	}
+}
+
 // TestDebContainer runs the daemon as a plain process through its whole life.
 func TestDebContainer(t *testing.T) {
 	dir := realPackages(t)

@@ -16,6 +16,8 @@ import (
 const (
 	canaryPatience = 5 * time.Second
 	canaryPeriod   = 5 * time.Minute
+	// canaryAgain is when another one follows one that said nothing: whether the source works is not known until then.
+	canaryAgain = 30 * time.Second
 )
 
 // canaryKinds are what the canary does.
@@ -28,6 +30,8 @@ type canaryResult struct {
 	canary  control.Canary
 	seen    monitor.Kinds
 	missing monitor.Kinds
+	leftOut func() monitor.Kinds // see leftOutSince
+	told    int                  // what c.told was when it was sent
 }
 
 // sendCanary does one thing of each kind, in a process of its own, and waits for the events of those that are expected. It ends early, with
@@ -35,9 +39,10 @@ type canaryResult struct {
 func (c *core) sendCanary(ctx context.Context, f *feed, expected monitor.Kinds) (r canaryResult, err error) {
 	r = canaryResult{feed: f, began: time.Now(), canary: control.Canary{Time: c.Now().UTC()}}
 	if expected == 0 {
-		r.canary.Skipped, r.canary.Detail = true, "the exclusions leave out all that it would do"
+		r.skip("the exclusions leave out all that it would do")
 		return r, nil
 	}
+	r.leftOut = leftOutSince(f.source)
 	a := f.await("amp-" + rand.Text())
 	defer f.stopAwaiting(a)
 	child, err := c.StartChild(ctx, a.token)
@@ -45,7 +50,7 @@ func (c *core) sendCanary(ctx context.Context, f *feed, expected monitor.Kinds) 
 		return r, ctx.Err()
 	}
 	if err != nil {
-		r.canary.Skipped, r.canary.Detail = true, fmt.Sprintf("the canary could not be run: %v", err)
+		r.skip(fmt.Sprintf("the canary could not be run: %v", err))
 		return r, nil
 	}
 	defer child.End()
@@ -67,7 +72,7 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 		s.Look() // who waits for the canary need not wait for the reader too
 	}
 	if err != nil {
-		r.canary.Skipped, r.canary.Detail = true, err.Error()
+		r.skip(err.Error())
 		return r, nil //nolint:nilerr // a canary that could not act is a result
 	}
 	a.isPort(port)
@@ -114,11 +119,51 @@ func (r *canaryResult) judge(a *awaited, pid int, expected monitor.Kinds, foreig
 		r.canary.Detail = fmt.Sprintf("the exec came from process %d with parent %d, expected %d with parent %d", kernelPID, ppid, pid, os.Getpid())
 	case r.missing != 0:
 		r.canary.Detail = fmt.Sprintf("process %d did it, and no event came within %v of: %s", pid, canaryPatience, strings.Join(r.canary.Missing, ", "))
+		r.excuse(foreign && kernelPID == 0)
 	default:
 		r.canary.OK, r.canary.Detail = true, fmt.Sprintf("%s of process %d", strings.Join(r.canary.Seen, ", "), pid)
 		if foreign && execSeen {
 			r.canary.Detail += fmt.Sprintf(", which the kernel numbers %d", kernelPID)
 		}
+	}
+}
+
+// skip says why nothing follows from the canary.
+func (r *canaryResult) skip(why string) { r.canary.Skipped, r.canary.Detail = true, why }
+
+// excuse takes from what is missing the kinds of which the source itself tells that it lost events, or left some out, since there were too many: that
+// is fault 18, and a program that is not attached any more tells of none. Where nothing else is missing, the canary says nothing of the source. A
+// process whose number only its exec could tell is not known by anything else either.
+func (r *canaryResult) excuse(unknown bool) {
+	leftOut := r.leftOut()
+	if unknown && leftOut.Has(monitor.Exec) {
+		leftOut = canaryKinds
+	}
+	if r.missing &^= leftOut; r.missing != 0 {
+		r.canary.Missing = names(r.missing)
+		return
+	}
+	r.skip(fmt.Sprintf("no event came of: %s; events of these kinds were being lost or left out, since there were too many (fault 18)", strings.Join(r.canary.Missing, ", ")))
+}
+
+// leftOutSince tells, whenever it is called, of which kinds a source has since lost events for a full queue, or left some out. Where it is not known
+// of which, that is all; where the source cannot tell its counts, it is none.
+func leftOutSince(source monitor.Source) func() monitor.Kinds {
+	before, err := source.Counts()
+	return func() (kinds monitor.Kinds) {
+		now, nowErr := source.Counts()
+		if err != nil || nowErr != nil {
+			return 0
+		}
+		for k := range now.Kinds {
+			if now.Kinds[k].Full > before.Kinds[k].Full || now.Kinds[k].Shed > before.Kinds[k].Shed {
+				kinds |= monitor.KindsOf(monitor.Kind(k))
+			}
+		}
+		if kinds.Has(0) {
+			return canaryKinds
+		}
+		return kinds
 	}
 }
 

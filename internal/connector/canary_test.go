@@ -142,30 +142,79 @@ func TestFlowWithoutAProcessIsKnownByItsPort(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	all := monitor.KindsOf(monitor.Exec, monitor.FileRename)
+	all, exec := monitor.KindsOf(monitor.Exec, monitor.FileRename), monitor.KindsOf(monitor.Exec)
+	self := uint32(os.Getpid())
 	for _, c := range []struct {
 		name    string
 		a       *awaited
 		foreign bool
+		leftOut monitor.Kinds
 		ok      bool
+		skipped bool
+		missing []string
 		detail  string
 	}{
-		{"all", &awaited{pid: 7, ppid: uint32(os.Getpid()), seen: all}, false, true, "exec, rename of process 7"},
-		{"other process", &awaited{pid: 6, ppid: uint32(os.Getpid()), seen: all}, false, false, "came from process 6"},
-		{"other parent", &awaited{pid: 7, ppid: 1, seen: all}, false, false, "with parent 1, expected 7"},
-		{"in a container", &awaited{pid: 26293, ppid: 26271, seen: all}, true, true, "which the kernel numbers 26293"},
-		{"one missing", &awaited{pid: 7, ppid: uint32(os.Getpid()), seen: monitor.KindsOf(monitor.Exec)}, false, false, "no event came within 5s of: rename"},
-		{"wrong file event", &awaited{pid: 7, ppid: uint32(os.Getpid()), seen: all, wrong: "delete of x"}, false, false, "delete of x"},
+		{"all", &awaited{pid: 7, ppid: self, seen: all}, false, 0, true, false, nil, "exec, rename of process 7"},
+		{"all, though some got lost", &awaited{pid: 7, ppid: self, seen: all}, false, all, true, false, nil, "exec, rename of process 7"},
+		{"other process", &awaited{pid: 6, ppid: self, seen: all}, false, 0, false, false, nil, "came from process 6"},
+		{"other parent", &awaited{pid: 7, ppid: 1, seen: all}, false, all, false, false, nil, "with parent 1, expected 7"},
+		{"in a container", &awaited{pid: 26293, ppid: 26271, seen: all}, true, 0, true, false, nil, "which the kernel numbers 26293"},
+		{"one missing", &awaited{pid: 7, ppid: self, seen: exec}, false, 0, false, false, []string{"rename"}, "no event came within 5s of: rename"},
+		{"one missing while another kind got lost", &awaited{pid: 7, ppid: self, seen: exec}, false, exec, false, false, []string{"rename"}, "no event came within 5s of: rename"},
+		{"one lost", &awaited{pid: 7, ppid: self, seen: exec}, false, monitor.FileKinds, false, true, []string{"rename"}, "no event came of: rename; events of these kinds were being lost"},
+		{"one lost, one missing", &awaited{pid: 7}, false, exec, false, false, []string{"rename"}, "no event came within 5s of: exec, rename"},
+		{"in a container, the exec lost", &awaited{}, true, exec, false, true, []string{"exec", "rename"}, "(fault 18)"},
+		{"in a container, another kind lost", &awaited{}, true, monitor.FileKinds, false, false, []string{"exec"}, "no event came within 5s"},
+		{"wrong file event", &awaited{pid: 7, ppid: self, seen: exec, wrong: "rename of x"}, false, all, false, false, []string{"rename"}, "rename of x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var r canaryResult
+			r := canaryResult{leftOut: func() monitor.Kinds { return c.leftOut }}
 			r.judge(c.a, 7, all, c.foreign)
-			if r.canary.OK != c.ok || !strings.Contains(r.canary.Detail, c.detail) {
-				t.Errorf("%+v; expected %v, %q", r.canary, c.ok, c.detail)
+			if r.canary.OK != c.ok || r.canary.Skipped != c.skipped || !slices.Equal(r.canary.Missing, c.missing) || !strings.Contains(r.canary.Detail, c.detail) {
+				t.Errorf("%+v; expected ok %v, skipped %v, missing %v, %q", r.canary, c.ok, c.skipped, c.missing, c.detail)
 			}
 		})
 	}
 }
+
+// Counts of the kinds are what tells an event that got lost from one that never was; one of an unknown kind may have been of any.
+func TestLeftOutSince(t *testing.T) {
+	count := func(k monitor.Kind, n monitor.Count) (c monitor.Counts) {
+		c.Kinds[k] = n
+		return c
+	}
+	broken := errors.New("closed")
+	for _, c := range []struct {
+		name        string
+		now         monitor.Counts
+		first, then error
+		want        monitor.Kinds
+	}{
+		{"nothing", count(monitor.Exec, monitor.Count{Handled: 9, Excluded: 9, Merged: 9}), nil, nil, 0},
+		{"lost", count(monitor.Exec, monitor.Count{Full: 1}), nil, nil, monitor.KindsOf(monitor.Exec)},
+		{"shed", count(monitor.FileWrite, monitor.Count{Shed: 1}), nil, nil, monitor.KindsOf(monitor.FileWrite)},
+		{"of an unknown kind", count(0, monitor.Count{Full: 1}), nil, nil, canaryKinds},
+		{"missed by the kernel, which is no overload", count(monitor.Exec, monitor.Count{Missed: 1, Damaged: 1}), nil, nil, 0},
+		{"not known before", count(monitor.Exec, monitor.Count{Full: 1}), broken, nil, 0},
+		{"not known now", count(monitor.Exec, monitor.Count{Full: 1}), nil, broken, 0},
+	} {
+		s := &countingSource{err: c.first}
+		leftOut := leftOutSince(s)
+		s.counts, s.err = c.now, c.then
+		if got := leftOut(); got != c.want {
+			t.Errorf("%s: %v, expected %v", c.name, names(got), names(c.want))
+		}
+	}
+}
+
+// countingSource does nothing but tell counts.
+type countingSource struct {
+	monitor.Source
+	counts monitor.Counts
+	err    error
+}
+
+func (s *countingSource) Counts() (monitor.Counts, error) { return s.counts, s.err }
 
 func TestExpected(t *testing.T) {
 	source := &recordedSource{}
@@ -218,6 +267,80 @@ func TestCanaryThatExclusionsHideSaysNothing(t *testing.T) {
 		pass(canaryPatience)
 		if s := c.status(); !s.Canary.Skipped || s.Mode != control.Normal || w.openings() != 1 {
 			t.Errorf("%+v, mode %s, %d opened; expected that no canary was sent", s.Canary, s.Mode, w.openings())
+		}
+	})
+}
+
+// What gets lost on a host where too much happens says nothing of the source: that would be closed and opened anew just then. One that is blind is
+// found all the same, at once if its losses are of other kinds, and when they end if nobody knows of which they are.
+func TestCanaryThatIsLostToOverloadSaysNothing(t *testing.T) {
+	exec := monitor.KindsOf(monitor.Exec)
+	for _, tt := range []struct {
+		name     string
+		untold   bool
+		detached monitor.Kinds
+		openings int // as long as it lasts
+	}{
+		{"the exec", false, 0, 1},
+		{"nobody knows what", true, 0, 1},
+		{"the exec, and renames do not come", false, monitor.KindsOf(monitor.FileRename), 2},
+		{"nobody knows what, and renames do not come", true, monitor.KindsOf(monitor.FileRename), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &world{monitored: true}
+			inWorld(t, w, func(t *testing.T, c *core) {
+				w.set(func(w *world) { w.crowded, w.untold, w.detached = exec, tt.untold, tt.detached })
+				pass(canaryPeriod + 2*canaryPatience)
+				s := c.status()
+				if blind := tt.openings > 1; w.openings() != tt.openings || s.Canary.Skipped == blind || s.Canary.OK || blind && !slices.Equal(s.Canary.Missing, []string{"rename"}) {
+					t.Errorf("%+v, %d opened, expected %d", s.Canary, w.openings(), tt.openings)
+				}
+				if m := c.monitoring(); m.Proved == s.Canary.Skipped || m.Detail != s.Canary.Detail {
+					t.Errorf("%+v; expected that nothing is proved by a canary that says nothing, and why", m)
+				}
+				sent := s.Canary.Time
+				pass(2 * (canaryAgain + canaryPatience))
+				if s := c.status(); s.Canary.Skipped && !s.Canary.Time.After(sent) || w.openings() != tt.openings {
+					t.Errorf("%+v, %d opened; expected that it is soon tried again, and no more", s.Canary, w.openings())
+				}
+				w.set(func(w *world) { w.crowded = 0 })
+				pass(canaryPeriod)
+				if s := c.status(); s.Canary.OK != (tt.detached == 0) || s.Canary.Skipped || (s.Mode == control.Normal) != s.Canary.OK || tt.detached == 0 && w.openings() != 1 || tt.detached != 0 && w.openings() < 2 {
+					t.Errorf("afterwards %+v, mode %s, %d opened; expected the truth", s.Canary, s.Mode, w.openings())
+				}
+			})
+		})
+	}
+}
+
+// What was expected when the canary was sent need not come under other settings.
+func TestCanaryUnderOtherSettingsSaysNothing(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.detached = monitor.KindsOf(monitor.FileRename) })
+		pass(canaryPeriod)
+		w.set(func(w *world) { w.exclusions.Value.Paths = []string{"/srv/"} })
+		c.note("exclusions")
+		pass(canaryPatience)
+		if s := c.status(); !s.Canary.Skipped || !strings.Contains(s.Canary.Detail, "changed while it was under way") || w.openings() != 1 || s.Mode != control.Normal {
+			t.Errorf("%+v, mode %s, %d opened; expected that it says nothing", s.Canary, s.Mode, w.openings())
+		}
+		pass(canaryAgain + 2*canaryPatience)
+		if s := c.status(); s.Canary.OK || s.Canary.Skipped || w.openings() != 2 || s.Mode != control.Degraded {
+			t.Errorf("%+v, mode %s, %d opened; expected that rename is found missing by the next one", s.Canary, s.Mode, w.openings())
+		}
+	})
+}
+
+// A canary that says nothing takes nothing back of what the one before said.
+func TestCanaryThatSaysNothingLeavesWhatIsKnown(t *testing.T) {
+	w := &world{monitored: true, blind: 2}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		pass(2 * canaryPatience)
+		w.set(func(w *world) { w.crowded = canaryKinds })
+		pass(canaryPeriod + canaryPatience)
+		if s := c.status(); !s.Canary.Skipped || s.Mode != control.NoMode || w.openings() != 2 {
+			t.Errorf("%+v, mode %s, %d opened; expected that the source is still taken to be blind", s.Canary, s.Mode, w.openings())
 		}
 	})
 }

@@ -56,9 +56,10 @@ type core struct {
 	setErr   error            // why it does not work by those that are wanted
 	overload *monitor.Overload
 	canary   *control.Canary
-	seen     monitor.Kinds // of the last canary
+	told     int           // how often the feed has been told something else
+	seen     monitor.Kinds // of the last canary that said something
 	missing  monitor.Kinds // that it did and that did not come
-	reopened bool          // since the last canary that was sent by the clock
+	reopened bool          // for a canary that was not seen, and no other one has said anything since
 	canaries chan canaryResult
 
 	layoutsRead chan readLayouts
@@ -153,7 +154,6 @@ func (c *core) step(ctx context.Context) {
 	case <-due:
 		c.evaluate(ctx, c.ledger.Update)
 	case <-c.canaryDue:
-		c.reopened = false
 		c.startCanary()
 	case r := <-c.canaries:
 		c.canaryDone(ctx, r)

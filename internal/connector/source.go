@@ -42,6 +42,9 @@ func (c *core) set() {
 	if wanted.Equal(c.settings) && len(wanted.Exclusions.Processes) == 0 && c.setErr == nil {
 		return
 	}
+	if !wanted.Equal(c.settings) || c.setErr != nil {
+		c.told++
+	}
 	if err := c.feed.source.Set(wanted); err != nil {
 		c.Log.Error("the event source goes on as before", "source", c.feed.source.Name(), "error", err)
 		c.setErr = err
@@ -177,12 +180,13 @@ func (c *core) startCanary() {
 		return
 	}
 	c.inFlight = true
-	kinds := expected(f.source, c.settings, c.Executable)
+	kinds, told := expected(f.source, c.settings, c.Executable), c.told
 	c.sending.Go(func() {
 		result, err := c.sendCanary(f.ctx, f, kinds)
 		if err != nil {
 			return // the feed was closed
 		}
+		result.told = told
 		select {
 		case c.canaries <- result:
 		case <-f.ctx.Done():
@@ -190,23 +194,32 @@ func (c *core) startCanary() {
 	})
 }
 
-// canaryDone records a canary. A source through which none came is closed and opened anew, once before the clock sends the next.
+// canaryDone records a canary. A source through which none came is closed and opened anew, once before that is taken for its word. One that says
+// nothing of the source leaves what is known of it as it is, and the next one follows soon.
 func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 	if r.feed != c.feed {
 		return
 	}
 	c.inFlight = false
-	known := c.canary != nil && c.canary.OK
-	blind := !r.canary.OK && !r.canary.Skipped
-	news := r.missing != c.missing || !known && !r.canary.Skipped
-	c.canary, c.seen, c.missing = &r.canary, r.seen, r.missing
+	if r.missing != 0 && r.told != c.told {
+		r.skip("what is to be monitored changed while it was under way")
+	}
+	known, judged := c.canary != nil && c.canary.OK, !r.canary.Skipped
+	blind := judged && !r.canary.OK
+	news := judged && (r.missing != c.missing || !known)
 	switch {
 	case r.canary.OK && !known:
 		c.Log.Info("canary seen: the event source works", "detail", r.canary.Detail, "milliseconds", r.canary.Milliseconds)
 	case blind:
 		c.Log.Error("canary not seen: the event source may be blind", "detail", r.canary.Detail, "reopening", !c.reopened)
-	case r.canary.Skipped:
-		c.Log.Warn("no canary was sent: whether the event source works is not known", "reason", r.canary.Detail)
+	case !judged && (c.canary == nil || c.canary.Detail != r.canary.Detail):
+		c.Log.Warn("the canary says nothing: whether the event source works is not known", "reason", r.canary.Detail)
+	}
+	c.canary = &r.canary
+	if judged {
+		c.seen, c.missing = r.seen, r.missing
+	} else {
+		c.canaryDue = c.After(canaryAgain)
 	}
 	if blind && !c.reopened {
 		defer c.atWork()()
@@ -217,6 +230,7 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		c.publish()
 		return
 	}
+	c.reopened = c.reopened && !judged
 	// By the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched. Who waits for it has an answer before
 	// scans go on.
 	switch {
@@ -243,17 +257,20 @@ func (c *core) monitoring() health.Monitoring {
 		m.Source, m.Hooks = c.feed.source.Name(), c.feed.source.Hooks()
 		m.Overload = c.overload.State()
 	}
-	if c.canary != nil && !c.canary.Skipped {
+	if c.canary == nil {
+		return m
+	}
+	m.Detail, m.At = c.canary.Detail, c.canary.Time
+	if !c.canary.Skipped {
 		m.Proved, m.Seen, m.Missing = true, c.seen, c.missing
-		m.Detail, m.At = c.canary.Detail, c.canary.Time
 	}
 	return m
 }
 
-// mode says how much is monitored. A source through which nothing of the canary came counts for nothing.
+// mode says how much is monitored. A source through which nothing of the canary came counts for nothing, until another one says otherwise.
 func (c *core) mode() control.Mode {
 	switch {
-	case c.feed == nil, c.canary != nil && !c.canary.OK && !c.canary.Skipped && len(c.canary.Seen) == 0:
+	case c.feed == nil, c.missing != 0 && c.seen == 0:
 		return control.NoMode
 	case c.feed.source.Name() == monitor.Degraded, c.missing != 0:
 		return control.Degraded

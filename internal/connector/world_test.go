@@ -32,6 +32,8 @@ type world struct {
 	monitored  bool // the policy has a monitoring switch on
 	exclusions host.Reading[policy.Exclusions]
 	detached   monitor.Kinds // no events of these come
+	crowded    monitor.Kinds // what comes of these is lost, since the queue is full
+	untold     bool          // the source does not know of which kinds those were
 	blind      int           // so many sources, from now on, deliver no events
 	openErr    error         // of the full source
 	opening    func()        // nil or called before each
@@ -177,6 +179,10 @@ func (w *world) child(ctx context.Context, token string) (Child, error) {
 
 func (c recordedChild) does(e monitor.Event) {
 	s := read(c.w, func(w *world) *recordedSource { return w.opened[len(w.opened)-1] })
+	if read(c.w, func(w *world) bool { return w.crowded.Has(e.Kind) }) {
+		s.lose(e.Kind, read(c.w, func(w *world) bool { return w.untold }))
+		return
+	}
 	e.Process = &monitor.Process{PID: childPID, PPID: uint32(os.Getpid())}
 	s.deliver(c.ctx, &e)
 }
@@ -204,6 +210,7 @@ type recordedSource struct {
 	looks    atomic.Int32 // how often it was asked to read what has come
 	mu       sync.Mutex
 	handled  uint64
+	full     [len(monitor.Counts{}.Kinds)]uint64
 	settings []monitor.Settings // that it was told, one after another
 	activity []monitor.Activity
 }
@@ -217,6 +224,16 @@ func (s *recordedSource) deliver(ctx context.Context, e *monitor.Event) {
 	case <-s.closed:
 	case <-ctx.Done():
 	}
+}
+
+// lose counts an event that is lost for a full queue.
+func (s *recordedSource) lose(k monitor.Kind, untold bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if untold {
+		k = 0
+	}
+	s.full[k]++
 }
 
 func (s *recordedSource) Name() monitor.SourceName { return s.name }
@@ -243,7 +260,11 @@ func (s *recordedSource) Counts() (monitor.Counts, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var c monitor.Counts
-	c.Kinds[monitor.Exec] = monitor.Count{Handled: s.handled, Full: 1}
+	for k, n := range s.full {
+		c.Kinds[k].Full = n
+	}
+	c.Kinds[monitor.Exec].Handled = s.handled
+	c.Kinds[monitor.Exec].Full++
 	return c, nil
 }
 

@@ -104,7 +104,7 @@ func NewLoss(handled, lost uint64) Loss {
 type Canary struct {
 	Time         time.Time `json:"time"`              // when it was caused
 	OK           bool      `json:"ok"`                // all of it arrived, with the right process
-	Skipped      bool      `json:"skipped,omitempty"` // it was not sent or could not act, so that nothing follows from it
+	Skipped      bool      `json:"skipped,omitempty"` // it was not sent, could not act, was lost to overload, or what is monitored changed meanwhile, so that nothing follows from it
 	Detail       string    `json:"detail"`
 	Seen         []string  `json:"seen,omitempty"`         // kinds of events that arrived
 	Missing      []string  `json:"missing,omitempty"`      // kinds that did not

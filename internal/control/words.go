@@ -118,7 +118,7 @@ var words = map[string]fault.Text{
 	"events count":   {EN: "%d handled, %d lost (%.2f %%)", JA: "処理 %d 件、損失 %d 件(%.2f %%)"},
 	"canary ok":      {EN: "seen at %s (%s)", JA: "%s に確認(%s)"},
 	"canary bad":     {EN: "NOT SEEN at %s: %s", JA: "%s に確認できませんでした: %s"},
-	"canary skipped": {EN: "not sent at %s: %s", JA: "%s に送信しませんでした: %s"},
+	"canary skipped": {EN: "NOT KNOWN at %s: %s", JA: "%s には判定できませんでした: %s"},
 	"source reduced": {EN: "; reduced to the system-critical events", JA: "。システム上重要なイベントのみに縮小しています"},
 	"level normal":   {EN: "normal", JA: "通常"},
 	"level reduced":  {EN: "reduced", JA: "縮小"},

@@ -2,7 +2,7 @@ package fault
 
 var fault18 = Fault{
 	ID: 18, Severity: Critical, ToRaise: burstPasses, Judged: true,
-	CausedBy: []ID{19, 16, 11, 8, 9}, // each leaves the degraded source, which carries less
+	CausedBy: []ID{19, 16, 11, 8, 9}, // each leaves the degraded source, which carries less; 8 and 9 not where a source is only blind
 	Name: Text{
 		EN: "Connector event monitoring overloaded",
 		JA: "コネクタのイベント監視が過負荷です",

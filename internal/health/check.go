@@ -60,31 +60,32 @@ var notJudged = fault.Text{
 
 // explain names for each raised finding the first raised one that the catalogue gives as its cause, if it can be that of what the rule met.
 func explain(findings []fault.Finding) {
-	raised := map[fault.ID]bool{}
-	for _, finding := range findings {
-		raised[finding.ID] = finding.State == fault.Raised
-	}
+	raised := map[fault.ID]*fault.Finding{}
 	for i := range findings {
-		if findings[i].State != fault.Raised {
-			continue
+		if findings[i].State == fault.Raised {
+			raised[findings[i].ID] = &findings[i]
 		}
-		entry, _ := fault.Lookup(findings[i].ID)
+	}
+	for _, finding := range raised {
+		entry, _ := fault.Lookup(finding.ID)
 		for _, cause := range entry.CausedBy {
-			if raised[cause] && explains(cause, findings[i].Causes) {
-				findings[i].Cause = cause
+			if other := raised[cause]; other != nil && explains(other, finding) {
+				finding.Cause = cause
 				break
 			}
 		}
 	}
 }
 
-// explains reports whether a fault can be why a rule met these causes: mending it would otherwise change nothing of them.
-func explains(cause fault.ID, met []string) bool {
-	switch cause {
+// explains reports whether one fault can be why a rule met the causes of another: mending it would otherwise change nothing of them.
+func explains(cause, finding *fault.Finding) bool {
+	switch cause.ID {
+	case 8, 9: // a source that only does not see is not the degraded one for that, and carries no less
+		return !slices.Equal(cause.Causes, []string{CauseBlind})
 	case 11: // what the kernel refuses does not depend on headers
-		return !slices.Contains(met, CauseProgramsRefused)
+		return !slices.Contains(finding.Causes, CauseProgramsRefused)
 	case 19: // a module is loaded without bpf(2)
-		return !slices.Contains(met, CauseNoModule)
+		return !slices.Contains(finding.Causes, CauseNoModule)
 	}
 	return true
 }

@@ -60,15 +60,20 @@ func TestExplainByWhatWasMet(t *testing.T) {
 	for _, c := range []struct {
 		id, other fault.ID
 		met       string
+		otherMet  string
 		want      fault.ID
 	}{
-		{8, 19, CauseNoModule, 0}, // a module needs no right to bpf(2)
-		{8, 19, CauseNotMonitors, 19},
-		{9, 11, CauseNoModule, 11},
-		{16, 11, CauseProgramsRefused, 0}, // headers do not change what the kernel says to programs
-		{16, 11, CauseNotDerived, 11},
+		{8, 19, CauseNoModule, "", 0}, // a module needs no right to bpf(2)
+		{8, 19, CauseNotMonitors, "", 19},
+		{9, 11, CauseNoModule, "", 11},
+		{16, 11, CauseProgramsRefused, "", 0}, // headers do not change what the kernel says to programs
+		{16, 11, CauseNotDerived, "", 11},
+		{18, 8, CauseLosing, CauseBlind, 0}, // what a source does not see does not load it
+		{18, 9, CauseLosing, CauseBlind, 0},
+		{18, 8, CauseLosing, CauseNoModule, 8},
+		{18, 9, CauseSustained, CauseNotRead, 9},
 	} {
-		findings := []fault.Finding{{ID: c.id, State: fault.Raised, Causes: []string{c.met}}, {ID: c.other, State: fault.Raised}}
+		findings := []fault.Finding{{ID: c.id, State: fault.Raised, Causes: []string{c.met}}, {ID: c.other, State: fault.Raised, Causes: []string{c.otherMet}}}
 		if explain(findings); findings[0].Cause != c.want {
 			t.Errorf("fault %d, %s, beside fault %d: the cause is %d, expected %d", c.id, c.met, c.other, findings[0].Cause, c.want)
 		}

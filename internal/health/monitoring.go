@@ -17,10 +17,10 @@ type Monitoring struct {
 	Hooks   string
 	Layouts control.Layouts // of Chosen, where it takes them from elsewhere than the kernel's BTF
 	Error   string          // why the source that was chosen could not be opened or ended, "" if it is open
-	Proved  bool            // a canary was sent through the open source
+	Proved  bool            // the last canary says whether the open source works
 	Seen    monitor.Kinds   // of its events
 	Missing monitor.Kinds   // events that the canary caused and that did not come
-	Detail  string          // in words
+	Detail  string          // in words; where nothing is proved, why the last canary said nothing
 	At      time.Time       // when the canary was sent
 
 	Overload monitor.OverloadState
@@ -60,9 +60,11 @@ func monitoringOf(s *control.Status) Monitoring {
 	if s.Source.Layouts != nil {
 		m.Layouts = *s.Source.Layouts
 	}
-	if c := s.Canary; c != nil && !c.Skipped {
-		m.Proved, m.Detail, m.At = true, c.Detail, c.Time
-		m.Seen, m.Missing = kindsOf(c.Seen), kindsOf(c.Missing)
+	if c := s.Canary; c != nil {
+		m.Proved, m.Detail, m.At = !c.Skipped, c.Detail, c.Time
+		if m.Proved {
+			m.Seen, m.Missing = kindsOf(c.Seen), kindsOf(c.Missing)
+		}
 	}
 	if l := s.Load; l != nil {
 		m.Overload = overloadOf(l)

@@ -118,7 +118,11 @@ func (r monitorRule) canary(q *inquiry, from string, m Monitoring) fault.Finding
 	what := fault.Text{EN: "events of the connector's own canary", JA: "コネクタ自身のカナリアによるイベント"}
 	expected := fault.Text{EN: "one of each kind arrives", JA: "各種類のイベントが届くこと"}
 	if !m.Proved {
-		q.missing(what, from, expected, errNoCanary)
+		why := errNoCanary
+		if m.Detail != "" {
+			why = errors.New(m.Detail)
+		}
+		q.missing(what, from, expected, why)
 		return q.finding(fault.Text{})
 	}
 	missing := m.Missing & r.kinds

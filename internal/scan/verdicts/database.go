@@ -69,16 +69,18 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// openDatabase opens the file at path, or makes it. A damaged one is set aside and replaced.
-func openDatabase(path string, entries int, log *slog.Logger) (*database, error) {
-	d, err := openFile(path, entries)
+// openDatabase opens the file at path, or makes it. A damaged one is set aside and replaced. times is as for openFile.
+func openDatabase(path string, entries int, times *int, log *slog.Logger) (*database, error) {
+	d, err := openFile(path, entries, times)
 	if damaged(err) {
-		return replaceDatabase(path, entries, log, err)
+		return replaceDatabase(path, entries, times, log, err)
 	}
 	return d, err
 }
 
-func openFile(path string, entries int) (*database, error) {
+// openFile opens the file at path, or makes it. What times points to is how many times in a row the daemon has opened it by now, 0 before this process has:
+// only then is judged how the file was left.
+func openFile(path string, entries int, times *int) (*database, error) {
 	d := &database{path: path, half: uint64(max(1, entries/2))}
 	err := guard(func() error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -87,7 +89,15 @@ func openFile(path string, entries int) (*database, error) {
 		if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
 			return &damage{"it is no regular file"}
 		}
-		if err := checkSound(path); err != nil {
+		now, left := *times, opened(*times-1)
+		if now == 0 {
+			unclean, was, err := checkSound(path)
+			if err != nil {
+				return err
+			}
+			now, left = unclean+1, was
+		}
+		if err := noteOpen(path, now); err != nil {
 			return err
 		}
 		var err error
@@ -95,7 +105,11 @@ func openFile(path string, entries int) (*database, error) {
 		d.bolt, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout: lockWait, FreelistType: bolt.FreelistMapType, InitialMmapSize: startSize, NoStatistics: true,
 		})
-		return err
+		if err != nil {
+			return errors.Join(err, noteLeft(path, left)) // the daemon may end without having had it open
+		}
+		*times = now
+		return nil
 	})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		err = errors.New("another process has it open")
@@ -107,12 +121,13 @@ func openFile(path string, entries int) (*database, error) {
 }
 
 // replaceDatabase keeps a damaged file beside the new one, for whoever wants to know; one of them.
-func replaceDatabase(path string, entries int, log *slog.Logger, why error) (*database, error) {
+func replaceDatabase(path string, entries int, times *int, log *slog.Logger, why error) (*database, error) {
 	log.Error("the store of verdicts was damaged and is set aside; a new one takes its place", "error", why, "aside", path+".damaged")
 	if err := os.Rename(path, path+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return openFile(path, entries)
+	*times = 0
+	return openFile(path, entries, times)
 }
 
 // begin makes the file be of an epoch, and returns what was set aside in it.

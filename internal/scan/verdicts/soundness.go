@@ -12,48 +12,53 @@ import (
 //
 // bbolt follows what it reads as if it were pointers. What a damaged page then does to a Go program cannot always be caught (guard catches
 // what can), and a daemon that ends on its own cache would end again at the next start. So what was closed is read through before it is
-// opened, and a file with which the daemon ended twice in a row, for whatever reason, is not opened a third time.
+// opened, and a file with which the daemon ended twice in a row, for whatever reason, is not opened a third time. That is judged when a process
+// opens it first: one that lets go of it, as while the disk is full, and takes it up again has not ended.
 const mostUnclean = 2
 
 func statePath(path string) string { return path + ".state" }
 
-// checkSound reads how the file was left, and notes that it is open.
-func checkSound(path string) error {
+// checkSound reads how the file was left: how many times in a row the daemon ended while it was open, and what says so.
+func checkSound(path string) (unclean int, left []byte, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		return noteOpen(path, 1)
+		return 0, opened(0), nil
 	}
-	b, _ := os.ReadFile(statePath(path)) // none: one time is what is known
-	unclean := 1
+	left, _ = os.ReadFile(statePath(path)) // none: one time is what is known
+	unclean = 1
 	var size, n int64
 	var sum uint32
-	if _, err := fmt.Sscanf(string(b), "closed %d %x\n", &size, &sum); err == nil {
+	if _, err := fmt.Sscanf(string(left), "closed %d %x\n", &size, &sum); err == nil {
 		isSize, isSum, err := checksumFile(path)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
 		if isSize != size || isSum != sum {
-			return &damage{fmt.Sprintf("it has %d bytes with checksum %08x, and was closed with %d and %08x", isSize, isSum, size, sum)}
+			return 0, nil, &damage{fmt.Sprintf("it has %d bytes with checksum %08x, and was closed with %d and %08x", isSize, isSum, size, sum)}
 		}
-		unclean = 0
-	} else if _, err := fmt.Sscanf(string(b), "open %d\n", &n); err == nil {
+		return 0, left, nil
+	}
+	if _, err := fmt.Sscanf(string(left), "open %d\n", &n); err == nil {
 		unclean = int(max(0, min(n, mostUnclean)))
 	}
 	if unclean >= mostUnclean {
-		return &damage{fmt.Sprintf("the daemon ended %d times in a row while it was open", unclean)}
+		return 0, nil, &damage{fmt.Sprintf("the daemon ended %d times in a row while it was open", unclean)}
 	}
-	return noteOpen(path, unclean+1)
+	return unclean, opened(unclean), nil
 }
 
-func noteOpen(path string, times int) error {
-	return os.WriteFile(statePath(path), fmt.Appendf(nil, "open %d\n", times), 0o600)
-}
+func opened(times int) []byte { return fmt.Appendf(nil, "open %d\n", times) }
+
+func noteOpen(path string, times int) error { return noteLeft(path, opened(times)) }
+
+// noteLeft notes how the file is left.
+func noteLeft(path string, left []byte) error { return os.WriteFile(statePath(path), left, 0o600) }
 
 func noteClosed(path string) error {
 	size, sum, err := checksumFile(path)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(statePath(path), fmt.Appendf(nil, "closed %d %08x\n", size, sum), 0o600)
+	return noteLeft(path, fmt.Appendf(nil, "closed %d %08x\n", size, sum))
 }
 
 func checksumFile(path string) (size int64, sum uint32, err error) {

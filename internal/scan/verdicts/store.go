@@ -49,6 +49,7 @@ type Store struct {
 	kicked  chan struct{}
 	fileMu  sync.RWMutex // held for writing where database is set
 	db      *database    // nil where there is none
+	times   int          // in a row that the daemon has opened the file; 0 where this process has not, or has closed it
 	retryAt time.Time    // no sooner is the file opened again
 }
 
@@ -98,14 +99,14 @@ func (s *Store) Begin(epoch Epoch) {
 func (s *Store) attach(epoch Epoch) {
 	var err error
 	if s.db == nil {
-		s.db, err = openDatabase(s.path, s.Entries, s.Log)
+		s.db, err = openDatabase(s.path, s.Entries, &s.times, s.Log)
 	}
 	var kept []aside
 	if err == nil {
 		kept, err = s.db.begin(epoch)
 		if damaged(err) { // once: a new file that is damaged is not this file's trouble
 			s.db.abandon()
-			if s.db, err = replaceDatabase(s.path, s.Entries, s.Log, err); err == nil {
+			if s.db, err = replaceDatabase(s.path, s.Entries, &s.times, s.Log, err); err == nil {
 				kept, err = s.db.begin(epoch)
 			}
 		}
@@ -125,11 +126,14 @@ func (s *Store) attach(epoch Epoch) {
 	}
 }
 
-// detach goes on without the file for a while. The caller holds fileMu.
+// detach goes on without the file for a while. Should the daemon end meanwhile, it does not end with the file open. The caller holds fileMu.
 func (s *Store) detach() {
 	if s.db != nil {
 		s.db.abandon()
 		s.db = nil
+		if err := noteOpen(s.path, s.times-1); err != nil {
+			s.Log.Debug("it is not noted that the store of verdicts is not in use", "error", err)
+		}
 	}
 	s.retryAt = s.Now().Add(retryPeriod)
 }
@@ -253,7 +257,7 @@ func (s *Store) Run(ctx context.Context) {
 		if err := s.db.close(); err != nil {
 			s.Log.Error("close the store of verdicts", "error", err)
 		}
-		s.db = nil
+		s.db, s.times = nil, 0
 	}
 	s.retryAt = s.Now().Add(retryPeriod)
 }
@@ -321,7 +325,7 @@ func (s *Store) lost(db *database, err error) {
 	if damaged(err) {
 		s.db.abandon()
 		var replacing error
-		if s.db, replacing = replaceDatabase(s.path, s.Entries, s.Log, err); replacing == nil {
+		if s.db, replacing = replaceDatabase(s.path, s.Entries, &s.times, s.Log, err); replacing == nil {
 			s.attach(epoch)
 			return
 		}

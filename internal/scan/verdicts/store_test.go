@@ -263,7 +263,7 @@ func TestADamagedByteIsSeen(t *testing.T) {
 		if err := errors.Join(os.WriteFile(spoilt, b, 0o600), os.WriteFile(statePath(spoilt), state, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkSound(spoilt); !damaged(err) {
+		if _, _, err := checkSound(spoilt); !damaged(err) {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}
@@ -294,6 +294,112 @@ func TestAKilledDaemonKeepsItsVerdictsButNotForEver(t *testing.T) {
 			t.Errorf("after %d kills: known %v", kills, ok)
 		}
 		path = kill(t, path)
+		stop(s)
+	}
+}
+
+// tryAgain has a store take up its file again that it let go of.
+func tryAgain(t *testing.T, s *Store, clock *time.Time) {
+	t.Helper()
+	for range 50 { // who let go of it may hold its lock still
+		*clock = clock.Add(2 * retryPeriod)
+		s.flush()
+		if s.State().Error == "" {
+			return
+		}
+	}
+	t.Fatalf("not used again: %+v", s.State())
+}
+
+// A disk that is full again and again is no end of the daemon: the file is neither judged by that nor set aside.
+func TestAFileThatIsLetGoOfIsNotDamaged(t *testing.T) {
+	for name, noted := range map[string]bool{"noted": true, "could not be noted": false} {
+		t.Run(name, func(t *testing.T) {
+			clock, path := now, fill(t, 10)
+			s := newStore(t, path, Options{Recent: 2, Now: func() time.Time { return clock }})
+			s.Begin(first)
+			for range 2 * mostUnclean {
+				s.Keep(first, numbered(99), clean())
+				inUse, err := os.ReadFile(statePath(path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.lost(s.db, fmt.Errorf("write: %w", unix.ENOSPC))
+				if !noted {
+					if err := noteLeft(path, inUse); err != nil {
+						t.Fatal(err)
+					}
+				}
+				tryAgain(t, s, &clock)
+				if _, ok := s.Lookup(numbered(1)); !ok {
+					t.Fatal("what was in the file is not known any more")
+				}
+			}
+			if _, err := os.Stat(path + ".damaged"); err == nil {
+				t.Error("the file is set aside")
+			}
+			for kills, want := range []bool{true, true, false} { // those of the daemon count as ever
+				if kills > 0 {
+					s = newStore(t, path, Options{Recent: 2})
+					s.Begin(first)
+				}
+				if _, ok := s.Lookup(numbered(1)); ok != want {
+					t.Errorf("after %d kills: known %v", kills, ok)
+				}
+				left := kill(t, path)
+				stop(s)
+				path = left
+			}
+		})
+	}
+}
+
+// A daemon that ends while it does without the file has not ended with it open.
+func TestAnEndWithoutTheFileDoesNotCount(t *testing.T) {
+	path := fill(t, 10)
+	for ends := range 2 * mostUnclean {
+		s := newStore(t, path, Options{})
+		s.Begin(first)
+		if _, ok := s.Lookup(numbered(1)); !ok {
+			t.Fatalf("after %d ends nothing is known", ends)
+		}
+		s.lost(s.db, fmt.Errorf("write: %w", unix.ENOSPC))
+		path = kill(t, path)
+		stop(s)
+	}
+}
+
+// What somebody else has open was not opened: how it was left stays to be read.
+func TestAFileThatCouldNotBeOpenedIsLeftAsItWas(t *testing.T) {
+	for _, left := range []string{"", "open 1\n"} {
+		clock, path := now, fill(t, 10)
+		if left != "" {
+			if err := noteLeft(path, []byte(left)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := os.ReadFile(statePath(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := bolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newStore(t, path, Options{Now: func() time.Time { return clock }})
+		s.Begin(first)
+		clock = clock.Add(2 * retryPeriod)
+		s.flush()
+		if after, err := os.ReadFile(statePath(path)); string(after) != string(before) {
+			t.Errorf("%q, %v; expected %q as before", after, err, before)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tryAgain(t, s, &clock)
+		if _, ok := s.Lookup(numbered(1)); !ok {
+			t.Error("what was in the file is not known any more")
+		}
 		stop(s)
 	}
 }

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, errFound):
 		return 1 // whatever else there was
-	case errors.Is(err, errUsage), errors.Is(err, errUnusable), errors.Is(err, errPartial):
+	case errors.Is(err, errUsage), errors.Is(err, errUnusable), errors.Is(err, errPartial), errors.Is(err, errUnended):
 		return 2
 	case errors.Is(err, fs.ErrPermission):
 		return 4
@@ -77,9 +77,9 @@ func exitCode(err error) int {
 	return 1
 }
 
-// silent errors have been told already.
+// silent errors have been told already. That a scan was not completed never has, though its daemon went away with a broken pipe.
 func (c *command) silent(err error) bool {
-	return errors.Is(err, errNotRunning) || errors.Is(err, errFound) || errors.Is(err, errPartial) || errors.Is(err, syscall.EPIPE)
+	return !errors.Is(err, errUnended) && (errors.Is(err, errNotRunning) || errors.Is(err, errFound) || errors.Is(err, errPartial) || errors.Is(err, syscall.EPIPE))
 }
 
 // usage marks errors of the command line, which cobra makes, by what it had not begun to do.

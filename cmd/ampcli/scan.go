@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -29,13 +31,33 @@ change since it was scanned last is not scanned again. Root only, since the daem
 others may not.
 
 Exit codes: 0 nothing was found; 1 something was found; 2 some files could not be scanned, or the
-scan did not end; 4 only root may do this.`
+scan did not begin, or not end; 4 only root may do this.`
 
-// Errors that are told by the exit status of a scan.
+// Errors that are told by the exit status of a scan. The output has said so, but of errUnended.
 var (
-	errFound   = errors.New("something was found")
-	errPartial = errors.New("not all could be scanned")
+	errFound   = fault.Errorf(fault.Text{EN: "something was found", JA: "検出されたファイルがあります"})
+	errPartial = fault.Errorf(fault.Text{EN: "not all could be scanned", JA: "スキャンできなかったファイルがあります"})
+	errUnended = fault.Errorf(fault.Text{EN: "the scan was not completed", JA: "スキャンを完了できませんでした"})
 )
+
+// unended says that it is not known what a scan comes to, which whoever reads the exit status must not take for something that was found.
+func unended(err error) error {
+	switch {
+	case err == nil, errors.Is(err, fs.ErrPermission):
+		return err
+	case errors.Is(err, control.ErrDenied):
+		return of(fs.ErrPermission, err)
+	}
+	return of(errUnended, err)
+}
+
+// untold is unended for an error of the output, of whose broken pipe nothing is said.
+func untold(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return of(errPartial, err)
+	}
+	return unended(err)
+}
 
 func (c *command) scan() *cobra.Command {
 	var cross bool
@@ -61,7 +83,7 @@ func (c *command) scanPaths(ctx context.Context, args []string, cross bool) erro
 		return err
 	}
 	run, err = c.followScan(ctx, run)
-	return errors.Join(err, c.summary(run), outcome(run))
+	return errors.Join(err, untold(c.summary(run)), outcome(run))
 }
 
 // absolute makes the paths independent of this process's directory. What is not there is said, all of it, before anything is begun.
@@ -89,7 +111,7 @@ func (c *command) askScan(ctx context.Context, verb control.Verb, r control.Scan
 	defer cancel()
 	a, err := control.Ask(ctx, c.socket, control.Request{Verb: verb, Scan: &r})
 	if err != nil {
-		return control.ScanRun{}, err
+		return control.ScanRun{}, unended(err)
 	}
 	return *a.Scan, nil
 }
@@ -102,7 +124,7 @@ func (c *command) followScan(ctx context.Context, run control.ScanRun) (control.
 	for period := firstScanPeriod; ; period = min(2*period, scanPeriod) {
 		for _, f := range run.Findings {
 			if err := c.finding(bar, f); err != nil {
-				return run, err
+				return run, untold(err)
 			}
 		}
 		found = append(found, run.Findings...)
@@ -138,7 +160,7 @@ func (c *command) stopScan(run control.ScanRun, found []control.ScanFinding) (co
 		last = run
 	}
 	last.Findings = found
-	return last, errors.Join(err, fmt.Errorf("%w: interrupted", errPartial))
+	return last, errors.Join(err, of(errPartial, worded("interrupted", "中断されました")))
 }
 
 // progressBar is drawn on a terminal only.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,13 +25,8 @@ func (c *command) scans(t *testing.T, runs ...control.ScanRun) *atomic.Int32 {
 // scansUntil is scans, and calls enough when it has answered with the last of runs twice.
 func (c *command) scansUntil(t *testing.T, enough func(), runs ...control.ScanRun) *atomic.Int32 {
 	t.Helper()
-	l, err := control.Listen(c.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done, n, stopped := make(chan error), 0, new(atomic.Int32)
-	server := control.Server{Log: slog.New(slog.DiscardHandler), Handle: func(_ context.Context, r control.Request) control.Answer {
+	n, stopped := 0, new(atomic.Int32)
+	c.handles(t, func(r control.Request) control.Answer {
 		if r.Verb == control.StopScan {
 			stopped.Add(1)
 		}
@@ -38,11 +35,28 @@ func (c *command) scansUntil(t *testing.T, enough func(), runs ...control.ScanRu
 			enough()
 		}
 		return control.Answer{Scan: &run}
-	}}
-	go func() { done <- server.Serve(ctx, l) }()
-	t.Cleanup(func() { stop(); <-done })
+	})
 	return stopped
 }
+
+// handles answers on the socket.
+func (c *command) handles(t *testing.T, handle func(control.Request) control.Answer) {
+	t.Helper()
+	l, err := control.Listen(c.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	server := control.Server{Log: slog.New(slog.DiscardHandler), Handle: func(_ context.Context, r control.Request) control.Answer { return handle(r) }}
+	go func() { done <- server.Serve(ctx, l) }()
+	t.Cleanup(func() { stop(); <-done })
+}
+
+// broken is an output that takes nothing.
+type broken struct{ err error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.err }
 
 func TestScan(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -77,6 +91,68 @@ func TestScan(t *testing.T) {
 			}
 		})
 	}
+	for name, tt := range map[string]struct {
+		handle func(control.Request) control.Answer
+		want   string // in the error, which is told
+		code   int
+	}{
+		"no daemon": {nil, "the scan was not completed: the daemon is not running", 2},
+		"busy":      {func(control.Request) control.Answer { return control.Answer{Code: control.Busy} }, control.ErrBusy.Error(), 2},
+		"no scanning": {func(control.Request) control.Answer {
+			return control.Answer{Code: control.Incomplete, Error: "the policy asks for no scanning"}
+		}, "the policy asks for no scanning", 2},
+		"not allowed": {func(control.Request) control.Answer { return control.Answer{Code: control.Denied} }, control.ErrDenied.Error(), 4},
+		"a daemon that began anew meanwhile": {func(r control.Request) control.Answer {
+			if r.Verb == control.StartScan {
+				return control.Answer{Scan: &control.ScanRun{ID: 1, Failures: 1, Findings: []control.ScanFinding{{Path: "/x", Error: "denied"}}}}
+			}
+			return control.Answer{Code: control.NoScan, Error: "scan 1"}
+		}, "scan 1", 2},
+		"a daemon that began anew after something was found": {func(r control.Request) control.Answer {
+			if r.Verb == control.StartScan {
+				return control.Answer{Scan: &control.ScanRun{ID: 1, Found: 1, Findings: []control.ScanFinding{found}}}
+			}
+			return control.Answer{Code: control.NoScan, Error: "scan 1"}
+		}, "scan 1", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := place(t)
+			if tt.handle != nil {
+				c.handles(t, tt.handle)
+			}
+			if _, code, err := c.call(t, "scan", t.TempDir()); code != tt.code || c.silent(err) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("exit code %d, %v; expected %d, and to be told of %q", code, err, tt.code, tt.want)
+			}
+		})
+	}
+	t.Run("a daemon that goes away", func(t *testing.T) { // before it has read anything
+		c := place(t)
+		l, err := net.Listen("unix", c.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				conn.Close()
+			}
+		}()
+		defer l.Close()
+		for range 20 { // the pipe breaks when the request is written, or the answer is read
+			if _, code, err := c.call(t, "scan", t.TempDir()); code != 2 || c.silent(err) {
+				t.Fatalf("exit code %d, %v; expected 2, and to be told of it", code, err)
+			}
+		}
+	})
+	t.Run("output that nobody reads", func(t *testing.T) {
+		c := place(t)
+		c.scans(t, control.ScanRun{ID: 1, Done: true, Files: 3})
+		for err, silent := range map[error]bool{syscall.EPIPE: true, syscall.ENOSPC: false} {
+			fresh := command{socket: c.socket, getenv: c.getenv, out: broken{err}}
+			if err := fresh.execute(t.Context(), []string{"scan", t.TempDir()}); exitCode(err) != 2 || c.silent(err) != silent {
+				t.Errorf("exit code %d, %v; expected 2, told: %v", exitCode(err), err, !silent)
+			}
+		}
+	})
 	t.Run("not there", func(t *testing.T) {
 		if _, code, err := place(t).call(t, "scan", filepath.Join(t.TempDir(), "none")); code != 2 {
 			t.Errorf("exit code %d, %v; expected 2", code, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -36,15 +35,7 @@ func busyTop() *control.Top {
 // answers makes the daemon answer all that it is asked with the same.
 func (c *command) answers(t *testing.T, a control.Answer) {
 	t.Helper()
-	l, err := control.Listen(c.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error)
-	server := control.Server{Log: slog.New(slog.DiscardHandler), Handle: func(context.Context, control.Request) control.Answer { return a }}
-	go func() { done <- server.Serve(ctx, l) }()
-	t.Cleanup(func() { stop(); <-done })
+	c.handles(t, func(control.Request) control.Answer { return a })
 }
 
 func TestTop(t *testing.T) {

@@ -137,6 +137,14 @@ func TestAskedForEvaluationClearsAtOnce(t *testing.T) {
 		if n := w.evaluated() - before; n != 1 {
 			t.Errorf("the host was read %d times; expected once, since a canary says nothing of it", n)
 		}
+		for _, held := range []bool{true, false} { // who has the answer has something to do with it
+			w.scanner.locked(func() {
+				if w.scanner.held != held {
+					t.Errorf("scans held: %t, expected %t", w.scanner.held, held)
+				}
+			})
+			pass(answerWait)
+		}
 	})
 }
 

@@ -52,8 +52,15 @@ func (s *recordedScanner) Settle(context.Context) (waited bool) {
 	return waited
 }
 
-func (s *recordedScanner) Hold(time.Duration) { s.locked(func() { s.held, s.holds = true, s.holds+1 }) }
-func (s *recordedScanner) Resume()            { s.locked(func() { s.held = false }) }
+// Hold is over when the last one's time is.
+func (s *recordedScanner) Hold(most time.Duration) {
+	s.locked(func() {
+		s.held, s.holds = true, s.holds+1
+		hold := s.holds
+		time.AfterFunc(most, func() { s.locked(func() { s.held = s.held && s.holds != hold }) })
+	})
+}
+func (s *recordedScanner) Resume() { s.locked(func() { s.held = false }) }
 
 func (s *recordedScanner) Event(*monitor.Event) { s.locked(func() { s.events++ }) }
 func (s *recordedScanner) State() (state control.Scan) {

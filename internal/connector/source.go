@@ -57,6 +57,9 @@ func (c *core) set() {
 // several times as long beside the scans of what a policy rebuild has just written.
 const scansWait = 10 * time.Second
 
+// answerWait is how long scans wait after an answer: a program that asked has some work to do yet, and ends.
+const answerWait = 300 * time.Millisecond
+
 // openFeed opens the chosen source, or the degraded one where that fails. One that is open goes on until the other can take over. Scans wait until
 // the first canary of what was opened is back.
 func (c *core) openFeed(ctx context.Context) {
@@ -232,10 +235,12 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 	}
 	c.reopened = c.reopened && !judged
 	// By the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched. Who waits for it has an answer before
-	// scans go on.
+	// scans go on, and a moment to tell it.
 	switch {
 	case len(c.waiting) > 0:
 		c.judge(c.ledger.Settle)
+		c.scanner.Hold(answerWait)
+		return
 	case news:
 		c.judge(c.ledger.Update) // what did not come is a fault, and what came again is none
 	default:

@@ -21,7 +21,36 @@
 #include "probe.h"
 #include "tracepoint.h"
 
+/* They say what was done with a file that is open. */
+#if !defined(FMODE_CREATED) || !defined(FMODE_OPENED) || !defined(FMODE_NOACCOUNT)
+#error "this kernel does not tell that a file was created (FMODE_CREATED): Linux 4.19 is the first that does"
+#endif
+
 /* Processes. */
+
+/* Reads the program's memory without waiting for a page. */
+static long peek_user(void *to, const void __user *from, unsigned long size)
+{
+#if defined(AMP_HAS_USER_NOFAULT)
+	return copy_from_user_nofault(to, from, size);
+#elif defined(AMP_HAS_PROBE_USER) /* before 5.8, not tested */
+	return probe_user_read(to, from, size);
+#else /* before 5.5, not tested */
+	unsigned long left;
+
+#ifdef VERIFY_READ /* before 5.0 */
+	if (!access_ok(VERIFY_READ, from, size))
+		return -EFAULT;
+#else
+	if (!access_ok(from, size))
+		return -EFAULT;
+#endif
+	pagefault_disable();
+	left = __copy_from_user_inatomic(to, from, size);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
+#endif
+}
 
 /* Copies arguments from the program's memory, as far as they can be had without
  * waiting for a page. */
@@ -36,7 +65,7 @@ static u32 append_arguments(struct amp_room *room)
 		room->head.flags |= AMP_ARGS_TRUNCATED;
 	}
 	if (!mm || size > AMP_RECORD_MAX - room->size ||
-	    copy_from_user_nofault(room->record + room->size, (void __user *)from, size)) {
+	    peek_user(room->record + room->size, (void __user *)from, size)) {
 		room->head.flags |= AMP_ARGS_TRUNCATED;
 		return 0;
 	}
@@ -242,7 +271,7 @@ static void event_of(u32 kind, struct file *file)
 
 static int opened(struct kprobe *p, struct pt_regs *regs)
 {
-	struct file *file = (struct file *)regs_get_kernel_argument(regs, 0);
+	struct file *file = (struct file *)amp_argument(regs, 0);
 
 	/* One without a name (O_TMPFILE) comes to be when it gets one. */
 	if (file->f_mode & FMODE_CREATED && !(file->f_mode & FMODE_NOACCOUNT) && !amp_unlinked(file->f_path.dentry))
@@ -253,7 +282,7 @@ static int opened(struct kprobe *p, struct pt_regs *regs)
 /* A file is about to be closed, by the last who had it. */
 static int closing(struct kprobe *p, struct pt_regs *regs)
 {
-	struct file *file = (struct file *)regs_get_kernel_argument(regs, 0);
+	struct file *file = (struct file *)amp_argument(regs, 0);
 
 	if (file->f_mode & FMODE_WRITE && file->f_mode & FMODE_OPENED && !(file->f_mode & FMODE_NOACCOUNT))
 		event_of(AMP_FILE_WRITE, file);
@@ -262,9 +291,9 @@ static int closing(struct kprobe *p, struct pt_regs *regs)
 
 static int mapped(struct kprobe *p, struct pt_regs *regs)
 {
-	struct file *file = (struct file *)regs_get_kernel_argument(regs, 0);
+	struct file *file = (struct file *)amp_argument(regs, 0);
 
-	if (file && regs_get_kernel_argument(regs, 1) & PROT_EXEC)
+	if (file && amp_argument(regs, 1) & PROT_EXEC)
 		event_of(AMP_FILE_MAP, file);
 	return 0;
 }
@@ -322,13 +351,13 @@ static void will_write(const struct vfsmount *mnt)
 
 static int will_write_mount(struct kprobe *p, struct pt_regs *regs)
 {
-	will_write((const struct vfsmount *)regs_get_kernel_argument(regs, 0));
+	will_write((const struct vfsmount *)amp_argument(regs, 0));
 	return 0;
 }
 
 static int will_write_file(struct kprobe *p, struct pt_regs *regs)
 {
-	will_write(((struct file *)regs_get_kernel_argument(regs, 0))->f_path.mnt);
+	will_write(((struct file *)amp_argument(regs, 0))->f_path.mnt);
 	return 0;
 }
 
@@ -494,7 +523,7 @@ static int end_operation(struct kretprobe_instance *ri, struct pt_regs *regs)
 #define SHIFT 0
 #endif
 
-#define ARGUMENT(type, n) ((type)regs_get_kernel_argument(regs, n))
+#define ARGUMENT(type, n) ((type)amp_argument(regs, n))
 
 /* The functions that have the directory and then the name. */
 #define NAME_OPERATION(name, kind)                                                               \

@@ -257,7 +257,7 @@ static void closed(const struct sock *sk)
 /* In the process that accepts, with the new socket locked: sock_graft(). */
 static int accepted(struct kprobe *p, struct pt_regs *regs)
 {
-	const struct sock *sk = (const struct sock *)regs_get_kernel_argument(regs, 0);
+	const struct sock *sk = (const struct sock *)amp_argument(regs, 0);
 	struct flow f = { .sk = sk, .inbound = 1 };
 	struct amp_room *room;
 
@@ -312,7 +312,7 @@ static struct amp_tracepoint tracepoints[] = {
  * that the kernel chose. */
 static int listen_begins(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	const struct sock *sk = (const struct sock *)regs_get_kernel_argument(regs, 0);
+	const struct sock *sk = (const struct sock *)amp_argument(regs, 0);
 
 	if (!amp_wanted(AMP_LISTEN) || sk->sk_protocol != IPPROTO_TCP)
 		return 1;
@@ -428,8 +428,8 @@ static bool named(struct amp_ends *e, const struct sock *sk, const struct sockad
 
 static int sends(struct kprobe *p, struct pt_regs *regs)
 {
-	const struct sock *sk = (const struct sock *)regs_get_kernel_argument(regs, 0);
-	const struct msghdr *msg = (const struct msghdr *)regs_get_kernel_argument(regs, 1);
+	const struct sock *sk = (const struct sock *)amp_argument(regs, 0);
+	const struct msghdr *msg = (const struct msghdr *)amp_argument(regs, 1);
 	struct amp_ends e = {};
 
 	if (!amp_wanted(AMP_FLOW_OPEN))
@@ -446,8 +446,8 @@ static int sends(struct kprobe *p, struct pt_regs *regs)
 /* In the process that receives, for both families. */
 static int receives(struct kprobe *p, struct pt_regs *regs)
 {
-	const struct sock *sk = (const struct sock *)regs_get_kernel_argument(regs, 0);
-	const struct sk_buff *skb = (const struct sk_buff *)regs_get_kernel_argument(regs, 1);
+	const struct sock *sk = (const struct sock *)amp_argument(regs, 0);
+	const struct sk_buff *skb = (const struct sk_buff *)amp_argument(regs, 1);
 	struct amp_ends e = {};
 
 	if (!amp_wanted(AMP_FLOW_OPEN))

@@ -18,9 +18,12 @@
 
 #define AMP_COMPONENTS 80 /* names and mounts of a path; more of them are cut off */
 
-#ifndef get_kernel_nofault
-#define get_kernel_nofault(value, at) probe_kernel_address(at, value)
+/* Before 5.8; not tested. Kernels with patches of later ones may have one without the other. */
+#ifndef AMP_HAS_KERNEL_NOFAULT
 #define copy_from_kernel_nofault probe_kernel_read
+#endif
+#ifndef get_kernel_nofault
+#define get_kernel_nofault(value, at) copy_from_kernel_nofault(&(value), at, sizeof(value))
 #endif
 
 /*

@@ -19,6 +19,34 @@ struct amp_probe {
 	unsigned long missed;
 };
 
+/* An argument of the function that a probe is at the beginning of. */
+static unsigned long amp_argument(struct pt_regs *regs, unsigned int n)
+{
+#if defined(AMP_HAS_ARGUMENT)
+	return regs_get_kernel_argument(regs, n);
+#elif defined(CONFIG_X86_64) /* before 4.20, not tested */
+	switch (n) {
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->cx;
+	case 4:
+		return regs->r8;
+	case 5:
+		return regs->r9;
+	}
+	return 0;
+#elif defined(CONFIG_ARM64) /* before 5.2, not tested */
+	return n < 8 ? regs->regs[n] : 0;
+#else
+#error "this kernel does not tell the arguments of its functions (regs_get_kernel_argument), and they are known for x86_64 and arm64 only"
+#endif
+}
+
 /* So many threads may be within one function at a time; more are counted as missed. */
 #define AMP_ACTIVE 128
 

@@ -34,10 +34,12 @@ static void amp_comm(char *to, const struct task_struct *task)
 
 static u64 amp_cgroup(struct task_struct *task)
 {
-#ifdef CONFIG_CGROUPS
-	return cgroup_id(task_dfl_cgroup(task));
-#else
+#if !defined(CONFIG_CGROUPS)
 	return 0;
+#elif defined(AMP_HAS_CGROUP_ID)
+	return cgroup_id(task_dfl_cgroup(task));
+#else /* before 5.5, not tested: as bpf_get_current_cgroup_id() has it there */
+	return cgroup_get_kernfs_id(task_dfl_cgroup(task))->id;
 #endif
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ampconnector/amp/internal/policy"
+	"github.com/ampconnector/amp/selinux"
 )
 
 // built are packages of the real programs in two versions, made once for all tests.
@@ -387,6 +388,36 @@ func TestDebUnit(t *testing.T) {
 			t.Error("the mask was not respected, or not told")
 		}
 	})
+}
+
+// TestDebPolicyModule purges our policy modules from a store, also where they are disabled, and an administrator's of the same name not.
+func TestDebPolicyModule(t *testing.T) {
+	dir := realPackages(t)
+	r := newRecommendingRoot(t)
+	r.add(deb(dir, "amp-connector", "0.1.0"), "selinux/testdata/base.cil")
+	r.write("etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=default\n", 0o644)
+	r.chroot("mkdir -p /etc/selinux/default/contexts/files; semodule -n -X 100 -i /packages/base.cil; semodule -lfull")
+	for name, c := range map[string]struct{ change, want string }{
+		"enabled":                          {"", ""},
+		"disabled":                         {"semodule -n -d cisco-secure-bpf -d cisco-secure-bpf-allow", ""},
+		"an administrator's beside":        {"semodule -n -X 600 -i /packages/cisco-secure-bpf.cil", "600 cisco-secure-bpf cil"},
+		"an administrator's, and disabled": {"semodule -n -X 600 -i /packages/cisco-secure-bpf.cil; semodule -n -d cisco-secure-bpf", "600 cisco-secure-bpf cil disabled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := r.in(t)
+			r.chroot("dpkg -i /packages/amp-connector*; cp " + selinux.PackagedPath + " /packages; cp " + selinux.PackagedPath + ` /packages/cisco-secure-bpf-allow.cil
+semodule -n -X 400 -i /packages/cisco-secure-bpf.cil -i /packages/cisco-secure-bpf-allow.cil
+` + c.change + "\ndpkg -P amp-connector")
+			if got := r.chroot("semodule -lfull | awk '/cisco/ { $1 = $1; print }'"); strings.TrimSpace(got) != c.want {
+				t.Errorf("the store has %q afterwards, expected %q", got, c.want)
+			}
+			marks := r.chroot("ls /var/lib/selinux/default/active/modules/disabled")
+			if strings.Contains(marks, "cisco") != strings.Contains(c.want, "disabled") {
+				t.Errorf("disabled in the store afterwards: %q", marks)
+			}
+			r.chroot("! semodule -lfull | grep -q cisco || semodule -n -e cisco-secure-bpf -X 600 -r cisco-secure-bpf")
+		})
+	}
 }
 
 // BenchmarkPostinst runs the package script of a first install in a chroot: all but a policy rebuild. The budget is 500 ms.

@@ -47,6 +47,7 @@ type core struct {
 	logErr    error
 
 	detectionLogErr error
+	detectionLost   atomic.Bool // the last one could not be written to their log, which has been said
 
 	choice   monitor.Choice
 	layouts  layouts

@@ -328,6 +328,9 @@ func TestEventLogThatCannotBeOpenedIsSaidAndTriedAgain(t *testing.T) {
 		if s := c.status(); s.Log.Dropped != canaryEvents || s.Log.Error != errRefused.Error() || s.Mode != control.Normal {
 			t.Errorf("%+v", s.Log)
 		}
+		if s := c.status().Detections; s.Error != errRefused.Error() || s.File != c.DetectionLog {
+			t.Errorf("detections: %+v", s)
+		}
 		w.set(func(w *world) { w.logErr = nil })
 		pass(canaryPeriod)
 		if s := c.status(); s.Log.Dropped != canaryEvents || s.Log.Error != "" || w.events() != canaryEvents {

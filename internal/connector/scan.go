@@ -95,8 +95,11 @@ func (u *scanUser) keep(s ScanSettings, a host.AccountFacts) ScanSettings {
 // detected puts a detection into both logs, and says it. That of detections has it when a scan on demand is answered.
 func (c *core) detected(e *monitor.Event) {
 	c.sink.append(e)
-	c.detections.append(e)
-	c.detections.flush()
+	if err := c.detections.appendNow(e); err == nil {
+		c.detectionLost.Store(false)
+	} else if !c.detectionLost.Swap(true) {
+		c.Log.Error("the log of detections cannot be written; they are kept in the event log only", "error", err)
+	}
 	c.Log.Warn("detection", "name", e.Name, "path", e.File.Path, "pid", e.Process.PID, "process", e.Process.Exe.Path, "sha256", e.Found.SHA256)
 }
 

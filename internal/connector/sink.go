@@ -1,8 +1,10 @@
 package connector
 
 import (
+	"errors"
 	"sync/atomic"
 
+	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/monitor"
 )
 
@@ -19,18 +21,27 @@ func (s *sink) append(e *monitor.Event) {
 		s.unlogged.Add(1)
 		return
 	}
-	if err := (*log).Append(e); err != nil && s.refused.Load() == nil {
-		s.refused.Store(&err)
+	if err := (*log).Append(e); err != nil {
+		s.refuse(err)
 	}
 }
 
-// flush writes what waits, for events that somebody looks for at once.
-func (s *sink) flush() {
+// appendNow appends an event that somebody looks for at once. The error is that of the log that is open.
+func (s *sink) appendNow(e *monitor.Event) error {
 	log := s.log.Load()
 	if log == nil {
-		return
+		s.unlogged.Add(1)
+		return nil
 	}
-	if err := (*log).Flush(); err != nil && s.refused.Load() == nil {
+	err := errors.Join((*log).Append(e), (*log).Flush())
+	if err != nil {
+		s.refuse(err)
+	}
+	return err
+}
+
+func (s *sink) refuse(err error) {
+	if s.refused.Load() == nil {
 		s.refused.Store(&err)
 	}
 }
@@ -58,6 +69,14 @@ func (s *sink) dropped() (uint64, error) {
 		return n, *err
 	}
 	return n, nil
+}
+
+// tell fills in what did not get into the log until this moment.
+func (s *sink) tell(l *control.Log) {
+	var err error
+	if l.Dropped, err = s.dropped(); err != nil {
+		l.Error = err.Error()
+	}
 }
 
 // close closes the log. No feed may be running.

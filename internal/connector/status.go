@@ -17,7 +17,7 @@ func (c *core) publish() {
 	s := &control.Status{
 		Running: true, Version: c.Version, PID: os.Getpid(), Started: c.started, Evaluated: c.evaluated,
 		Mode: c.mode(), Source: c.sourceStatus(), Canary: c.canary, Scan: c.scanner.State(),
-		Ledger: control.Ledger{File: c.Ledger}, Log: control.Log{File: c.EventLog},
+		Ledger: control.Ledger{File: c.Ledger}, Log: control.Log{File: c.EventLog}, Detections: control.Log{File: c.DetectionLog},
 		Faults: control.Faults(c.ledger.Snapshot().Findings),
 	}
 	if c.facts != nil {
@@ -35,6 +35,9 @@ func (c *core) publish() {
 	}
 	if c.logErr != nil {
 		s.Log.Error = c.logErr.Error()
+	}
+	if c.detectionLogErr != nil {
+		s.Detections.Error = c.detectionLogErr.Error()
 	}
 	c.published.Store(s)
 	c.Notify(notifyStatus + statusLine(s))
@@ -106,10 +109,8 @@ func (c *core) status() *control.Status {
 	if load := c.load.Load(); s.Load != nil && load != nil {
 		s.Load = loadOf(*load)
 	}
-	var err error
-	if s.Log.Dropped, err = c.sink.dropped(); err != nil {
-		s.Log.Error = err.Error()
-	}
+	c.sink.tell(&s.Log)
+	c.detections.tell(&s.Detections)
 	return &s
 }
 

@@ -54,6 +54,7 @@ func (s Status) metrics() []metric {
 		gauge("amp_queue_bytes", "Events that wait for the daemon.", float64(s.Source.QueueBytes)),
 		gauge("amp_queue_size_bytes", "Events that can wait at most.", float64(s.Source.QueueSize)),
 		{"amp_log_dropped_total", "counter", "Events that were handled and could not be written to the event log.", []sample{{nil, float64(s.Log.Dropped)}}},
+		{"amp_detections_dropped_total", "counter", "Detections that could not be written to the log of detections.", []sample{{nil, float64(s.Detections.Dropped)}}},
 		gauge("amp_policy_ok", "Whether the policy file is in force.", yes(s.Policy.OK)),
 		gauge("amp_exclusions", "Exclusions in force.", float64(s.Policy.Exclusions.Count)),
 	}...)

@@ -56,7 +56,7 @@ func TestMetrics(t *testing.T) {
 	s := Status{
 		Running: true, Version: "1.2", Kernel: "6.1.0 \"odd\\name\"\n", Started: at, Mode: Degraded,
 		Source: Source{Name: "ebpf", Hooks: "fentry", QueueBytes: 5, QueueSize: 10, Kinds: []KindCount{{Kind: "exec", Handled: 1, Excluded: 2, Merged: 3, Shed: 4, Lost: 18, Full: 5, Missed: 6, Damaged: 7}}},
-		Load:   &Load{Level: "reduced"}, Canary: &Canary{Time: at, OK: true, Milliseconds: 2.5}, Log: Log{Dropped: 9},
+		Load:   &Load{Level: "reduced"}, Canary: &Canary{Time: at, OK: true, Milliseconds: 2.5}, Log: Log{Dropped: 9}, Detections: Log{Dropped: 2},
 		Faults: Faults([]fault.Entry{{Finding: fault.Finding{ID: 19, State: fault.Raised, Severity: fault.Critical}}, {Finding: fault.Finding{ID: 5, State: fault.Clear}}, {Finding: fault.Finding{ID: 6, State: fault.Unknown}}}),
 	}
 	var b strings.Builder
@@ -72,7 +72,7 @@ func TestMetrics(t *testing.T) {
 		`amp_events_lost_total{kind="exec",cause="full"}`:    "5",
 		`amp_events_lost_total{kind="exec",cause="damaged"}`: "7",
 		`amp_load{level="reduced"}`:                          "1",
-		`amp_canary_ok`:                                      "1", `amp_canary_delay_seconds`: "0.0025", `amp_log_dropped_total`: "9", `amp_policy_ok`: "0",
+		`amp_canary_ok`:                                      "1", `amp_canary_delay_seconds`: "0.0025", `amp_log_dropped_total`: "9", `amp_detections_dropped_total`: "2", `amp_policy_ok`: "0",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)

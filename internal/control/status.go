@@ -33,6 +33,9 @@ type Status struct {
 	Policy Policy  `json:"policy"`
 	Ledger Ledger  `json:"ledger"`
 	Log    Log     `json:"log"`
+
+	Detections Log `json:"detections"` // the log of them, beside the event log
+
 	Faults []Fault `json:"faults"` // every fault of the catalogue that was judged, in order of ID
 }
 
@@ -138,7 +141,7 @@ type Ledger struct {
 	Damage string `json:"damage,omitempty"` // why the file that was found at the start was set aside
 }
 
-// Log is the state of the event log.
+// Log is the state of the event log, or of the log of detections.
 type Log struct {
 	File    string `json:"file,omitempty"`
 	Dropped uint64 `json:"dropped"` // events that were handled and could not be written

@@ -81,13 +81,17 @@ func (t Text) summary(s Status) []line {
 	return append(lines, line{"faults", t.counts(s.Raised())}, line{"fault ids", t.ids(s.Raised())})
 }
 
+func (t Text) log(l Log) string {
+	text := t.sprintf("log state", l.File, l.Dropped)
+	if l.Error != "" {
+		text += ": " + l.Error
+	}
+	return text
+}
+
 // more is what only a verbose status has.
 func (t Text) more(s Status) []line {
-	log := t.sprintf("log state", s.Log.File, s.Log.Dropped)
-	if s.Log.Error != "" {
-		log += ": " + s.Log.Error
-	}
-	lines := []line{{"event log", log}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
+	lines := []line{{"event log", t.log(s.Log)}, {"detections", t.log(s.Detections)}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
 	lines = append(lines, t.moreOfScan(s.Scan)...)
 	if l := s.Load; l != nil {
 		lines = append(lines, line{"load", t.sprintf("load state", t.word("level "+l.Level), l.Produced, l.Handled, l.Shed, l.Lost)})

@@ -38,7 +38,7 @@ func example() *Status {
 		},
 		Policy: Policy{File: "/opt/cisco/amp/etc/policy.xml", OK: true, MonitorFiles: true},
 		Ledger: Ledger{File: fault.LedgerPath},
-		Log:    Log{File: "/var/log/cisco/events.jsonl"},
+		Log:    Log{File: "/var/log/cisco/events.jsonl"}, Detections: Log{File: "/var/log/cisco/detections.jsonl", Dropped: 1, Error: "no space left on device"},
 		Faults: Faults([]fault.Entry{pending, unknown, raised}),
 	}
 }
@@ -82,6 +82,7 @@ func TestVerboseStatusHasEvidenceAndTheRest(t *testing.T) {
 		"Layouts:        none from /lib/modules/6.1.0/build: build-failed: x.c:3: error (/log)\n",
 		"    bpf of unconfined_service_t: read denied: prog_load (/sys/fs/selinux/access), expected allowed\n",
 		"ID 16 - unknown: Incompatible kernel. not judged by this version\n", "Kernel:         6.1.0-1-amd64\n", "Event Log:      /var/log/cisco/events.jsonl, 0 events",
+		"Detections:     /var/log/cisco/detections.jsonl, 1 events could not be written: no space left on device\n",
 		"Beside It:      clamonacc decides\n",
 	} {
 		if !strings.Contains(got, want) {

@@ -20,6 +20,7 @@ var words = map[string]fault.Text{
 	"kernel":     {EN: "Kernel", JA: "カーネル"},
 	"connector":  {EN: "Connector", JA: "コネクタ"},
 	"event log":  {EN: "Event Log", JA: "イベントログ"},
+	"detections": {EN: "Detections", JA: "検出ログ"},
 	"load":       {EN: "Load", JA: "負荷"},
 	"limits":     {EN: "Limits", JA: "しきい値"},
 	"layouts":    {EN: "Layouts", JA: "構造体の配置"},

@@ -17,18 +17,8 @@ type awaited struct {
 	pid   uint32 // of the canary's process as the kernel numbers it; 0 until that is known
 	ppid  uint32 // of the one that started it, by the event of its exec
 	seen  monitor.Kinds
-	wrong string  // an event of the canary's file that named another process
-	flows []alien // flows of other processes, in case that they are the canary's: not every source knows whose they are
+	wrong string // an event of the canary's file that named another process
 }
-
-// alien is a flow that cannot be told to be the canary's before its port is known.
-type alien struct {
-	kind         monitor.Kind
-	local, other uint16
-}
-
-// maxAliens bounds what is kept of a busy host while a canary is under way.
-const maxAliens = 1024
 
 func newAwaited(token string) *awaited { return &awaited{token: token, news: make(chan struct{}, 1)} }
 
@@ -37,18 +27,6 @@ func (a *awaited) isProcess(pid uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.pid = pid
-}
-
-// isPort says which port the canary's connection had.
-func (a *awaited) isPort(port uint16) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, f := range a.flows {
-		if port != 0 && (f.local == port || f.other == port) {
-			a.seen |= monitor.KindsOf(f.kind)
-		}
-	}
-	a.flows = nil
 }
 
 // look tells whether e is of the canary. Its token is random and known to nobody else: an exec is known by its arguments, a file by its
@@ -72,9 +50,6 @@ func (a *awaited) look(e *monitor.Event) {
 			return
 		}
 	case a.pid == 0 || e.Process == nil || e.Process.PID != a.pid:
-		if monitor.NetworkKinds.Has(e.Kind) && len(a.flows) < maxAliens {
-			a.flows = append(a.flows, alien{e.Kind, e.Flow.Local.Port(), e.Flow.Remote.Port()})
-		}
 		return
 	}
 	a.seen |= monitor.KindsOf(e.Kind)

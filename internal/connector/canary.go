@@ -64,7 +64,7 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 	} else if err := c.arrive(ctx, a, expected&monitor.KindsOf(monitor.Exec)); err != nil { // it says how the kernel numbers the process
 		return r, err
 	}
-	did, port, err := child.Act()
+	did, err := child.Act()
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
@@ -75,7 +75,6 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 		r.skip(err.Error())
 		return r, nil //nolint:nilerr // a canary that could not act is a result
 	}
-	a.isPort(port)
 	expected &= did | monitor.KindsOf(monitor.Exec, monitor.Exit)
 	if err := c.arrive(ctx, a, expected); err != nil {
 		return r, err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -33,12 +32,12 @@ func TestCanaryIsARealProcess(t *testing.T) {
 	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child.PID())); err != nil || !bytes.Contains(args, []byte("\x00token\x00")) {
 		t.Errorf("%q, %v; expected a process with the token in its arguments", args, err)
 	}
-	did, port, err := child.Act()
+	did, err := child.Act()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := monitor.FileKinds | monitor.NetworkKinds; did&^monitor.KindsOf(monitor.FileCopy, monitor.FileMap) != want&^monitor.KindsOf(monitor.FileCopy, monitor.FileMap) || port == 0 {
-		t.Errorf("did %v, port %d; expected %v", names(did), port, names(want))
+	if want := monitor.FileKinds | monitor.NetworkKinds; did&^monitor.KindsOf(monitor.FileCopy, monitor.FileMap) != want&^monitor.KindsOf(monitor.FileCopy, monitor.FileMap) {
+		t.Errorf("did %v; expected %v", names(did), names(want))
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
@@ -54,7 +53,7 @@ func TestCanaryThatCannotAct(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer child.End()
-	if _, _, err := child.Act(); err == nil {
+	if _, err := child.Act(); err == nil {
 		t.Error("a canary that fails was not noticed")
 	}
 	self, err := os.Executable()
@@ -76,9 +75,14 @@ func TestCanaryThatCannotAct(t *testing.T) {
 }
 
 func TestParseReport(t *testing.T) {
-	for _, line := range []string{"", "\n", "x create", "70000", "-1 create", "80 reads"} {
-		if did, port, err := parseReport(line); err == nil {
-			t.Errorf("%q: %v, %d; expected an error", line, names(did), port)
+	for line, want := range map[string]monitor.Kinds{"\n": 0, "create listen\n": monitor.KindsOf(monitor.FileCreate, monitor.Listen)} {
+		if did, err := parseReport(line); did != want || err != nil {
+			t.Errorf("%q: %v, %v; expected %v", line, names(did), err, names(want))
+		}
+	}
+	for _, line := range []string{"x create", "4000 create", "create reads"} {
+		if did, err := parseReport(line); err == nil {
+			t.Errorf("%q: %v; expected an error", line, names(did))
 		}
 	}
 }
@@ -127,17 +131,15 @@ func TestExecWithoutArgumentsIsKnownByItsProcess(t *testing.T) {
 	}
 }
 
-func TestFlowWithoutAProcessIsKnownByItsPort(t *testing.T) {
+// A source that is asked for flows knows whose they are; one that does not is not asked.
+func TestFlowOfAnotherProcessIsNotTheCanarys(t *testing.T) {
 	a := newAwaited("token")
-	closed := &monitor.Event{Kind: monitor.FlowClose, Process: &monitor.Process{}}
-	closed.Flow.Remote = addrPort("127.0.0.1:4000")
-	a.look(closed)
-	if a.isPort(0); a.seen != 0 {
-		t.Error("a flow was taken for that of a canary which had none")
-	}
-	a.look(closed)
-	if a.isPort(4000); !a.seen.Has(monitor.FlowClose) {
-		t.Error("the flow was not known by its port")
+	a.isProcess(7)
+	for pid, seen := range map[uint32]monitor.Kinds{0: 0, 9: 0, 7: monitor.KindsOf(monitor.FlowClose)} {
+		a.seen = 0
+		if a.look(&monitor.Event{Kind: monitor.FlowClose, Process: &monitor.Process{PID: pid}}); a.seen != seen {
+			t.Errorf("process %d: saw %v, expected %v", pid, names(a.seen), names(seen))
+		}
 	}
 }
 
@@ -344,5 +346,3 @@ func TestCanaryThatSaysNothingLeavesWhatIsKnown(t *testing.T) {
 		}
 	})
 }
-
-func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -17,8 +17,8 @@ import (
 )
 
 // ActAsCanary is the canary's process: "ampdaemon canary TOKEN DIRECTORY". It waits for a line on in, so that whoever started it can
-// learn its number first, does one thing of each kind that it may do without special rights, names on out the kinds that it did
-// and the port of its connection, and ends. What it could not do, as on a file system without hard links, is not named.
+// learn its number first, does one thing of each kind that it may do without special rights, names on out the kinds that it did,
+// and ends. What it could not do, as on a file system without hard links, is not named.
 func ActAsCanary(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("canary: expected a token and a directory")
@@ -28,9 +28,8 @@ func ActAsCanary(args []string, in io.Reader, out io.Writer) error {
 	}
 	var did monitor.Kinds
 	did |= actOnFiles(filepath.Join(args[1], canaryPrefix+args[0]))
-	network, port := actOnNetwork()
-	did |= network
-	_, err := fmt.Fprintln(out, port, strings.Join(names(did), " "))
+	did |= actOnNetwork()
+	_, err := fmt.Fprintln(out, strings.Join(names(did), " "))
 	return err
 }
 
@@ -99,26 +98,25 @@ func mapExecutable(f *os.File) error {
 }
 
 // actOnNetwork opens a connection to itself over the loopback interface and ends it.
-func actOnNetwork() (did monitor.Kinds, port int) {
+func actOnNetwork() (did monitor.Kinds) {
 	ctx, cancel := context.WithTimeout(context.Background(), canaryPatience)
 	defer cancel()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, 0
+		return 0
 	}
 	defer l.Close()
 	did |= monitor.KindsOf(monitor.Listen)
-	port = l.Addr().(*net.TCPAddr).Port
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
 	if err != nil {
-		return did, port
+		return did
 	}
 	defer c.Close()
 	if s, err := l.Accept(); err == nil {
 		did |= monitor.KindsOf(monitor.FlowOpen, monitor.FlowClose)
 		s.Close()
 	}
-	return did, port
+	return did
 }
 
 func names(kinds monitor.Kinds) (names []string) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +16,8 @@ import (
 // Child is the canary's process: it was executed with the token in its arguments, and waits.
 type Child interface {
 	PID() int // as this process sees it
-	// Act lets it act, and waits for its end. It returns the kinds that it did, and the port of its connection on 127.0.0.1, 0 if it had none.
-	Act() (did monitor.Kinds, port uint16, err error)
+	// Act lets it act, and waits for its end. It returns the kinds that it did.
+	Act() (did monitor.Kinds, err error)
 	// End ends it, whatever it does. It may be called after Act too.
 	End()
 }
@@ -63,7 +62,7 @@ func startChild(ctx context.Context, program, token, directory string) (Child, e
 func (c *childProcess) PID() int { return c.cmd.Process.Pid }
 
 // Act implements Child.
-func (c *childProcess) Act() (monitor.Kinds, uint16, error) {
+func (c *childProcess) Act() (monitor.Kinds, error) {
 	_, err := io.WriteString(c.in, "\n")
 	line := ""
 	if err == nil {
@@ -74,7 +73,7 @@ func (c *childProcess) Act() (monitor.Kinds, uint16, error) {
 		err = waited
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s canary: %w", c.cmd.Path, err)
+		return 0, fmt.Errorf("%s canary: %w", c.cmd.Path, err)
 	}
 	return parseReport(line)
 }
@@ -88,24 +87,16 @@ func (c *childProcess) End() {
 	}
 }
 
-// parseReport reads the line that the child wrote: its port, and the kinds.
-func parseReport(line string) (did monitor.Kinds, port uint16, err error) {
-	words := strings.Fields(line)
-	if len(words) == 0 {
-		return 0, 0, fmt.Errorf("the canary's report is %q, expected a port and kinds", line)
-	}
-	n, err := strconv.ParseUint(words[0], 10, 16)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the canary's report is %q, expected a port first", line)
-	}
-	for _, word := range words[1:] {
+// parseReport reads the line that the child wrote: the kinds.
+func parseReport(line string) (did monitor.Kinds, err error) {
+	for word := range strings.FieldsSeq(line) {
 		k, err := monitor.ParseKind(word)
 		if err != nil {
-			return 0, 0, fmt.Errorf("the canary's report: %w", err)
+			return 0, fmt.Errorf("the canary's report: %w", err)
 		}
 		did |= monitor.KindsOf(k)
 	}
-	return did, uint16(n), nil
+	return did, nil
 }
 
 // firstPIDNamespace is the inode of the namespace that the kernel starts with (PROC_PID_INIT_INO, include/linux/proc_ns.h).

@@ -190,13 +190,13 @@ func (c recordedChild) does(e monitor.Event) {
 func (c recordedChild) PID() int { return childPID }
 func (c recordedChild) End()     {}
 
-func (c recordedChild) Act() (monitor.Kinds, uint16, error) {
+func (c recordedChild) Act() (monitor.Kinds, error) {
 	for k := range (canaryKinds &^ monitor.KindsOf(monitor.Exec)).All {
 		if !read(c.w, func(w *world) bool { return w.detached.Has(k) }) {
 			c.does(monitor.Event{Kind: k, File: monitor.File{Path: "/x/" + canaryPrefix + c.token}})
 		}
 	}
-	return canaryKinds, 4000, nil
+	return canaryKinds, nil
 }
 
 // recordedSource delivers what the test tells it to.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +20,6 @@ import (
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/definitions"
 	"github.com/ampconnector/amp/internal/scan/quarantine"
-	"github.com/ampconnector/amp/internal/scan/queue"
 )
 
 // scanTestUser is a user that need not exist, with no other processes.
@@ -364,40 +362,4 @@ func (s *scanning) again(settings ScanSettings, what string, is func(control.Sca
 	}
 	s.t.Fatalf("%s: not within 20 s: %+v", what, s.State())
 	panic("not reached")
-}
-
-// What is asked of a scan that is not there, and what follows from nobody asking.
-func TestScanRuns(t *testing.T) {
-	s := &scanner{}
-	if _, err := s.Scan(control.ScanRequest{Paths: []string{"/"}}); err == nil {
-		t.Error("a scan began though the policy asks for none")
-	}
-	for i := range maxScanRuns {
-		if _, err := s.runs.add(func() {}); err != nil {
-			t.Fatalf("scan %d: %v", i, err)
-		}
-	}
-	if _, err := s.runs.add(func() {}); err == nil {
-		t.Error("more scans at once than are allowed")
-	}
-	stopped := 0
-	for _, r := range s.runs.runs {
-		r.asked, r.stop = time.Now().Add(-2*abandoned), func() { stopped++ }
-	}
-	r, err := s.runs.add(func() {})
-	if err != nil || stopped != maxScanRuns {
-		t.Errorf("%v, %d scans that nobody asked for were ended, expected %d", err, stopped, maxScanRuns)
-	}
-	for i := range control.MaxScanFindings + 1 {
-		r.note("/"+strconv.Itoa(i), "x", queue.Done{}, nil)
-	}
-	if a := r.answer(0); len(a.Findings) != control.MaxScanFindings {
-		t.Errorf("%d findings in an answer", len(a.Findings))
-	}
-	if a := r.answer(control.MaxScanFindings); len(a.Findings) != 1 {
-		t.Errorf("%d findings more, expected 1", len(a.Findings))
-	}
-	if _, err := s.Stop(control.ScanRequest{ID: 999}); err == nil {
-		t.Error("a scan was stopped that never was")
-	}
 }

@@ -48,7 +48,7 @@ type scanner struct {
 	runs     scanRuns
 	schedule *schedule.Runner
 	groupErr atomic.Pointer[string]      // why the last service is in no control group, though there are some
-	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning
+	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning, and while definitions are looked at before the first service
 }
 
 // importPause is how long definitions that could not be tried, as memory was short or the engine is missing, are left alone.
@@ -473,7 +473,7 @@ func (s *scanner) setAside(f queue.Finding) {
 func (s *scanner) Restart(ctx context.Context) error {
 	n := s.session.Load()
 	if n == nil {
-		return errors.New("the policy asks for no scanning")
+		return s.noSession()
 	}
 	n.apply(*s.settings.Load()) // an exclusion that has just been made counts
 	ended := n.supervisor.Forgive()

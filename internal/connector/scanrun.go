@@ -42,7 +42,7 @@ type scanRun struct {
 func (s *scanner) Scan(r control.ScanRequest) (control.ScanRun, error) {
 	n := s.session.Load()
 	if n == nil {
-		return control.ScanRun{}, errors.New("the policy asks for no scanning")
+		return control.ScanRun{}, s.noSession()
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	run, err := s.runs.add(stop)
@@ -61,6 +61,14 @@ func (s *scanner) Scan(r control.ScanRequest) (control.ScanRun, error) {
 		run.end(summary, err)
 	})
 	return run.answer(r.After), nil
+}
+
+// noSession is why nothing is scanned now. Before a service can be started, its definitions are looked at, which takes up to a minute.
+func (s *scanner) noSession() error {
+	if s.State().State == control.ScanOff {
+		return errors.New("the policy asks for no scanning")
+	}
+	return errors.New("the scan service is starting; try again in a minute")
 }
 
 // Follow implements Scanner.

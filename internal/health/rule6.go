@@ -36,7 +36,7 @@ func (rule6) Check(f *Facts) fault.Finding {
 		With(l.Ends, seconds(l.Window), seconds(l.Quiet))
 	q.saw(fault.Text{EN: "ends of the scan service", JA: "スキャンサービスの終了回数"}, fault.Verbatim(fmt.Sprint(len(s.Ends))), from, expected)
 	q.ends(f, s)
-	if !frequent(s.Ends, l, f.At) {
+	if !frequent(s.Ends, l) {
 		return q.finding(fault.Text{EN: "the scan service does not end too often", JA: "スキャンサービスの終了は頻繁ではありません"})
 	}
 	newest := s.Ends[len(s.Ends)-1]
@@ -51,21 +51,20 @@ func (rule6) Check(f *Facts) fault.Finding {
 	return q.finding(fault.Text{})
 }
 
-// frequent goes through the ends: once more than the limit came within the window, they are too many until the service was quiet for long
-// enough. That it gets fewer is not enough, or the fault would come and go with each file that ends it.
-func frequent(ends []control.ScanEnd, l control.ScanLimits, now time.Time) bool {
-	window, quiet := time.Duration(l.Window)*time.Second, time.Duration(l.Quiet)*time.Second
-	raised, first := false, 0
+// frequent goes through the ends since the service last was quiet: once more than the limit came within the window, they are too many until it was so for
+// long enough. That it gets fewer is not enough, or the fault would come and go with each file that ends it. Whether it was quiet is the daemon's to say,
+// which tells of no ends then: it measures that by a clock that nobody sets, and the times of the ends are of one that may have been set since.
+func frequent(ends []control.ScanEnd, l control.ScanLimits) bool {
+	window, first := time.Duration(l.Window)*time.Second, 0
 	for i, e := range ends {
-		if i > 0 && e.Time.Sub(ends[i-1].Time) >= quiet {
-			raised = false
-		}
 		for e.Time.Sub(ends[first].Time) >= window {
 			first++
 		}
-		raised = raised || i-first+1 > l.Ends
+		if i-first+1 > l.Ends {
+			return true
+		}
 	}
-	return raised && now.Sub(ends[len(ends)-1].Time) < quiet
+	return false
 }
 
 // shownEnds are the newest of the ends that are evidence.

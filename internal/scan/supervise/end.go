@@ -12,6 +12,18 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 )
 
+// end is an end of the service that nobody asked for.
+type end struct {
+	control.ScanEnd
+	at time.Time // with its monotonic reading, which ScanEnd.Time does not have: the clock may be set meanwhile, by hours
+}
+
+// quiet reports whether the service did not end for so long that what was before is history.
+func (s *Supervisor) quiet(now time.Time) bool {
+	n := len(s.ends)
+	return n == 0 || now.Sub(s.ends[n-1].at) >= time.Duration(Limits.Quiet)*time.Second
+}
+
 // watch waits for an instance's end and deals with it. What it had answered before counts, so that is read first.
 func (s *Supervisor) watch(i *instance) {
 	<-i.exited
@@ -67,24 +79,24 @@ func (s *Supervisor) ended(i *instance, memory uint64) {
 // record notes an end that nobody asked for.
 func (s *Supervisor) record(i *instance, left []*flight, memory uint64) {
 	now := s.Now()
-	if n := len(s.ends); n == 0 || now.Sub(s.ends[n-1].Time) >= time.Duration(Limits.Quiet)*time.Second {
-		s.endPause, s.ends = firstEndPause, nil // those before the quiet are history
+	if s.quiet(now) {
+		s.endPause, s.ends = firstEndPause, nil
 	}
-	end := control.ScanEnd{
+	e := end{at: now, ScanEnd: control.ScanEnd{
 		Time: now.UTC(), PID: i.service.PID(), Hung: i.hung, Signal: signalName(i.exit.Signal), Status: i.exit.Status, Memory: memory,
 		MemoryLimit: i.exit.Memory,
-	}
+	}}
 	for _, f := range left {
-		if f.sent && len(end.Files) < control.MaxEndFiles {
-			end.Files = append(end.Files, f.Path)
+		if f.sent && len(e.Files) < control.MaxEndFiles {
+			e.Files = append(e.Files, f.Path)
 		}
 	}
 	if len(s.ends) >= control.MaxScanEnds {
 		s.ends = slices.Delete(s.ends, 0, 1)
 	}
-	s.ends = append(s.ends, end)
+	s.ends = append(s.ends, e)
 	s.changed = true
-	s.Log.Error("the scan service ended", "pid", end.PID, "how", i.how(), "memory_available", memory, "files", end.Files)
+	s.Log.Error("the scan service ended", "pid", e.PID, "how", i.how(), "memory_available", memory, "files", e.Files)
 }
 
 // how says in words how an instance ended.
@@ -163,12 +175,12 @@ func (s *Supervisor) again(f *flight) {
 
 // recentEnds are all since the service was last quiet; none once it is again. The caller holds mu.
 func (s *Supervisor) recentEnds() []control.ScanEnd {
-	n := len(s.ends)
-	if n == 0 || s.Now().Sub(s.ends[n-1].Time) >= time.Duration(Limits.Quiet)*time.Second {
+	if s.quiet(s.Now()) {
 		return nil
 	}
-	recent := slices.Clone(s.ends)
-	for i := range recent {
+	recent := make([]control.ScanEnd, len(s.ends))
+	for i := range s.ends {
+		recent[i] = s.ends[i].ScanEnd
 		recent[i].Files = slices.Clone(recent[i].Files)
 		for j, f := range recent[i].Files {
 			recent[i].Files[j] = strings.ToValidUTF8(f, "\uFFFD")

@@ -156,7 +156,7 @@ type Supervisor struct {
 	detail   string
 	since    time.Time
 	failure  *StartError
-	ends     []control.ScanEnd
+	ends     []end // since the service last was quiet
 	last     time.Time
 	scanned  uint64
 	found    uint64

@@ -263,6 +263,48 @@ func TestPausesGrowAndAreForgotten(t *testing.T) {
 	})
 }
 
+// Whether the service was quiet does not depend on the clock, which somebody may set meanwhile.
+func TestTheClockIsSetAfterAnEnd(t *testing.T) {
+	quiet := time.Duration(Limits.Quiet) * time.Second
+	for name, set := range map[string]time.Duration{"back": -9 * time.Hour, "forward": 9 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			in(t, nil, func(t *testing.T, h *house) {
+				crash := func() {
+					h.last().end(Exit{Signal: syscall.SIGSEGV})
+					time.Sleep(time.Second)
+				}
+				crash()
+				crash()
+				h.sup.mu.Lock()
+				for i := range h.sup.ends { // as seen from the clock that was set
+					h.sup.ends[i].Time = h.sup.ends[i].Time.Add(-set)
+				}
+				h.sup.mu.Unlock()
+				time.Sleep(quiet - 2*time.Second)
+				if n := len(h.sup.State().Ends); n != 2 {
+					t.Errorf("%d ends before it was quiet for long enough, expected 2", n)
+				}
+				crash()
+				if n := len(h.sup.State().Ends); n != 3 {
+					t.Errorf("%d ends after another one, expected 3", n)
+				}
+				h.sup.mu.Lock()
+				newest := &h.sup.ends[len(h.sup.ends)-1]
+				newest.Time = newest.Time.Add(-set)
+				h.sup.mu.Unlock()
+				time.Sleep(quiet)
+				if n := len(h.sup.State().Ends); n != 0 {
+					t.Errorf("%d ends after it was quiet", n)
+				}
+				crash()
+				if n := len(h.sup.State().Ends); n != 1 {
+					t.Errorf("%d ends, expected the one since", n)
+				}
+			})
+		})
+	}
+}
+
 func TestStartsThatFail(t *testing.T) {
 	report := func(r scan.Report) func(context.Context, StartOptions) (scan.Report, error) {
 		return func(context.Context, StartOptions) (scan.Report, error) { return r, nil }

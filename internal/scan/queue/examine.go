@@ -19,10 +19,7 @@ const mostTries = 3
 
 // examine opens the file of an event and scans it.
 func (q *Queue) examine(ctx context.Context, it *item) {
-	f, err := it.open()
-	if lost(err) && q.follow(it) {
-		f, err = it.open()
-	}
+	f, err := q.open(it)
 	if err != nil {
 		q.countUnopened(err)
 		q.Log.Debug("a file is not scanned", "path", it.file().Path, "error", err)
@@ -42,7 +39,26 @@ func (q *Queue) examine(ctx context.Context, it *item) {
 	defer q.mu.Unlock()
 	if q.waiting.byKey[it.key] == nil { // else a newer event does it
 		q.put(&e, fileOf(&e, it.target), it.priority, it.tries+1)
+		if again := q.waiting.byKey[it.key]; again != nil { // else there was no room
+			again.names = it.names
+		}
 	}
+}
+
+// open opens the file of an item under one of its names, which is the item's from then on: one that it has lost may not have been told of yet.
+func (q *Queue) open(it *item) (*os.File, error) {
+	newest := *it.file()
+	f, err := it.open()
+	for i := len(it.names) - 1; i >= 0 && lost(err); i-- {
+		*it.file() = it.names[i]
+		f, err = it.open()
+	}
+	if lost(err) {
+		if *it.file() = newest; q.follow(it) {
+			return it.open()
+		}
+	}
+	return f, err
 }
 
 func fileOf(e *monitor.Event, target bool) *monitor.File {

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -101,6 +103,112 @@ func TestDeletedFilesDoNotWait(t *testing.T) {
 		if got := q.Counts(); int(got.Waiting) != c.waiting || int(got.Gone) != strings.Count(name, "and deleted")+strings.Count(name, "took its name") {
 			t.Errorf("%s: %d wait, %d are gone; expected %d to wait", name, got.Waiting, got.Gone, c.waiting)
 		}
+	}
+}
+
+// A file that was written and has another name is scanned under that one, in whichever order its names come and go.
+func TestAFileThatKeepsANameWaits(t *testing.T) {
+	file := func(path string) monitor.File {
+		return monitor.File{Path: path, Device: 1, Inode: 1, Size: 1, Changed: 1}
+	}
+	event := func(k monitor.Kind, from, to string) *monitor.Event {
+		return &monitor.Event{Kind: k, Process: nobody, File: file(from), Target: file(to)}
+	}
+	write := func(path string) *monitor.Event { return wrote(file(path)) }
+	link := func(from, to string) *monitor.Event { return event(monitor.FileLink, from, to) }
+	rename := func(from, to string) *monitor.Event { return event(monitor.FileRename, from, to) }
+	remove := func(path string) *monitor.Event { return event(monitor.FileDelete, path, "") }
+	many := []*monitor.Event{write("/a")}
+	for i := range 2 * keptNames {
+		many = append(many, link("/a", fmt.Sprint("/", i)))
+	}
+	for name, c := range map[string]struct {
+		events []*monitor.Event
+		want   string // the name under which it waits; "" if it does not
+	}{
+		"linked while it is written":             {[]*monitor.Event{link("/a", "/b"), write("/a"), remove("/a")}, "/b"},
+		"linked after it is":                     {[]*monitor.Event{write("/a"), link("/a", "/b"), remove("/a")}, "/b"},
+		"linked, and the link removed":           {[]*monitor.Event{write("/a"), link("/a", "/b"), remove("/b")}, "/a"},
+		"linked alone, and the link removed":     {[]*monitor.Event{link("/a", "/b"), remove("/b")}, "/a"},
+		"linked, and both removed":               {[]*monitor.Event{link("/a", "/b"), write("/a"), remove("/a"), remove("/b")}, ""},
+		"linked, and both removed the other way": {[]*monitor.Event{link("/a", "/b"), write("/a"), remove("/b"), remove("/a")}, ""},
+		"written under both":                     {[]*monitor.Event{write("/a"), write("/b"), write("/a"), remove("/a")}, "/b"},
+		"written under both, which are removed":  {[]*monitor.Event{write("/a"), write("/b"), write("/a"), remove("/a"), remove("/b")}, ""},
+		"linked twice":                           {[]*monitor.Event{write("/a"), link("/a", "/b"), link("/a", "/c"), remove("/c"), remove("/a")}, "/b"},
+		"linked, and the link renamed":           {[]*monitor.Event{link("/a", "/b"), write("/a"), rename("/b", "/c"), remove("/c")}, "/a"},
+		"linked, and the first name renamed":     {[]*monitor.Event{link("/a", "/b"), write("/a"), rename("/a", "/c"), remove("/c")}, "/b"},
+		"linked, renamed, and all removed":       {[]*monitor.Event{link("/a", "/b"), write("/a"), rename("/a", "/c"), remove("/c"), remove("/b")}, ""},
+		"linked from where nothing is scanned":   {[]*monitor.Event{link("/ignored/a", "/b"), remove("/b")}, ""},
+		"linked more often than is kept":         {append(many, remove("/a")), fmt.Sprint("/", 2*keptNames-1)},
+	} {
+		q := New(Config{})
+		q.Ignore(Ignored{Paths: []string{"/ignored/"}})
+		for _, e := range c.events {
+			q.Offer(e)
+		}
+		got, waits := "", q.Counts().Waiting
+		if it, _ := q.next(); it != nil {
+			got = it.file().Path
+			if len(it.names) > keptNames || it.file().Inode != 1 {
+				t.Errorf("%s: %+v", name, it)
+			}
+		}
+		if gone := q.Counts().Gone; got != c.want || waits+gone != 1 {
+			t.Errorf("%s: waits as %q, %d gone; expected %q", name, got, gone, c.want)
+		}
+	}
+}
+
+// One that has lost its newest name is found under the other one, though nobody has told of that yet, or it was written again meanwhile.
+func TestAFileIsFoundUnderItsOtherName(t *testing.T) {
+	begin := func() (w *world, a, b string) {
+		w = newWorld(t, nil)
+		f := w.file("a", bad)
+		if a, b = f.Path, filepath.Join(w.dir, "b"); os.Link(a, b) != nil {
+			t.Fatal("no link")
+		}
+		w.q.Offer(&monitor.Event{Kind: monitor.FileLink, Process: nobody, File: f, Target: w.look(b)})
+		w.q.Offer(wrote(f))
+		return w, a, b
+	}
+	remove := func(w *world, path string) *monitor.Event {
+		f := w.look(path)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		return &monitor.Event{Kind: monitor.FileDelete, Process: nobody, File: f}
+	}
+	for name, do := range map[string]func(w *world, a string){
+		"told":     func(w *world, a string) { w.q.Offer(remove(w, a)) },
+		"not told": func(w *world, a string) { remove(w, a) },
+		"replaced": func(w *world, a string) { remove(w, a); w.file("a", "x") },
+		"executed": func(w *world, a string) {
+			w.q.Offer(&monitor.Event{Kind: monitor.Exec, Process: nobody, File: w.look(a)})
+			remove(w, a)
+		},
+	} {
+		w, a, b := begin()
+		do(w, a)
+		w.drain()
+		if len(w.findings) != 1 || w.findings[0].Path != b || w.q.Counts().Gone != 0 {
+			t.Errorf("%s: %+v, %+v; expected %s", name, w.findings, w.q.Counts(), b)
+		}
+	}
+	w, a, b := begin() // changed during its scan, and told of then
+	w.done = Done{Again: true}
+	changes := 0
+	w.during = func(supervise.Job) error {
+		if changes++; changes == 1 {
+			return os.Chmod(b, 0o600)
+		}
+		return nil
+	}
+	it, _ := w.q.next()
+	w.q.examine(t.Context(), it)
+	w.q.Offer(remove(w, a))
+	w.drain()
+	if n := len(w.findings); n != mostTries || w.findings[0].Path != a || w.findings[n-1].Path != b {
+		t.Errorf("%+v", w.findings)
 	}
 }
 

@@ -31,8 +31,8 @@ var wanted = [256]struct {
 }
 
 // Offer takes an event, which is the caller's again when it returns. It never waits for a scan, and what is not to be scanned costs no
-// memory. A file that waits and is deleted does not wait any more. Of a file that waits already, the newest event is kept, and the higher priority. Where the queue is full, the file of the lowest priority that
-// has waited longest is dropped.
+// memory. A file that waits and loses its last name does not wait any more. Of a file that waits already, the newest event is kept, its other names, and
+// the higher priority. Where the queue is full, the file of the lowest priority that has waited longest is dropped.
 func (q *Queue) Offer(e *monitor.Event) {
 	if e.Kind == monitor.FileDelete {
 		q.deleted(&e.File)
@@ -62,9 +62,9 @@ func (q *Queue) Offer(e *monitor.Event) {
 	q.gather()
 }
 
-// deleted takes out a file that was written and waits under the name that it has just lost: to look for it in all views of the file system in which it may
-// be costs more than its events do, and most of what is written and deleted in one moment is so, compilers' files above all. What was executed or
-// mapped stays, since its process leads to it.
+// deleted takes out a file that was written and waits under the name that it has just lost, unless another one is known: to look for it in all views of the
+// file system in which it may be costs more than its events do, and most of what is written and deleted in one moment is so, compilers' files above all.
+// What was executed or mapped stays, since its process leads to it.
 func (q *Queue) deleted(f *monitor.File) {
 	if f.Inode == 0 {
 		return
@@ -72,7 +72,7 @@ func (q *Queue) deleted(f *monitor.File) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.waiting.byKey[keyOf(f)]
-	if it == nil || it.priority != written || it.file().Path != f.Path || f.Truncated {
+	if it == nil || it.priority != written || f.Truncated || !it.loseName(f.Path) {
 		return
 	}
 	q.waiting.remove(it)
@@ -122,8 +122,10 @@ func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) 
 		if it.target == (f == &e.Target) && it.event.File.Path == e.File.Path && it.event.Target.Path == e.Target.Path && sameProcess(it.event.Process, e.Process) {
 			return
 		}
+		before := *it.file()
 		it.event, it.target = q.keep(e), f == &e.Target
-		q.noteMove(it)
+		it.alsoNamed(before)
+		q.noteNames(it)
 		return
 	}
 	if q.waiting.full() {
@@ -135,12 +137,19 @@ func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) 
 	q.counts.queued++
 	it := &item{event: q.keep(e), key: k.owned(), target: f == &e.Target, priority: p, tries: tries}
 	q.waiting.push(it)
-	q.noteMove(it)
+	q.noteNames(it)
 }
 
-// noteMove keeps what the event of an item says of other files: those below a folder that it tells the new name of. The caller holds mu.
-func (q *Queue) noteMove(it *item) {
-	if it.event.Kind == monitor.FileRename {
+// noteNames keeps what the event of an item says of other names: those that the file has beside, and those of files below a folder that it tells the new
+// name of. The caller holds mu.
+func (q *Queue) noteNames(it *item) {
+	switch it.event.Kind {
+	case monitor.FileLink:
+		if !q.ignored.Load().path(it.event.File.Path) {
+			it.alsoNamed(it.event.File)
+		}
+	case monitor.FileRename:
+		it.notNamed(it.event.File.Path)
 		q.moves.note(&it.event, q.again)
 	}
 }

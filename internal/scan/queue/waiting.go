@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ampconnector/amp/internal/monitor"
@@ -29,7 +30,8 @@ func (k key) owned() key {
 type item struct {
 	event    monitor.Event
 	key      key
-	target   bool // the file is the event's Target
+	target   bool           // the file is the event's Target
+	names    []monitor.File // other names that the file has, as far as events that came while it waited tell; the newest last, few have any
 	priority priority
 	tries    uint8 // for which the file changed during the scan
 
@@ -41,6 +43,42 @@ func (it *item) file() *monitor.File {
 		return &it.event.Target
 	}
 	return &it.event.File
+}
+
+// keptNames is how many other names of a file are kept.
+const keptNames = 8
+
+// alsoNamed notes another name of the file, if it can be looked for there: only the inode tells then whether it is the file.
+func (it *item) alsoNamed(f monitor.File) {
+	now := it.file()
+	if now.Inode == 0 || f.Path == "" || f.Path == now.Path || f.Truncated {
+		return
+	}
+	it.notNamed(f.Path)
+	if len(it.names) >= keptNames {
+		it.names = slices.Delete(it.names, 0, 1)
+	}
+	f.Device, f.Inode = now.Device, now.Inode
+	it.names = append(it.names, f)
+}
+
+// notNamed notes that another name of the file is none any more.
+func (it *item) notNamed(path string) {
+	it.names = slices.DeleteFunc(it.names, func(f monitor.File) bool { return f.Path == path })
+}
+
+// loseName takes a name from the file, and reports whether it has none any more that is known.
+func (it *item) loseName(path string) bool {
+	it.notNamed(path)
+	if it.file().Path != path {
+		return false
+	}
+	last := len(it.names) - 1
+	if last < 0 {
+		return true
+	}
+	*it.file(), it.names = it.names[last], it.names[:last]
+	return false
 }
 
 // list is items in the order of their coming.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -198,9 +199,12 @@ func (c *command) writeOutcome(out definitions.Outcome) error {
 	return definitionText{c}.outcome(out)
 }
 
+// reloadPatience is a little longer than the daemon's own for a request: before it answers, its service loads the set.
+const reloadPatience = 2*time.Minute + 10*time.Second
+
 // reload makes the daemon take the live set now, and says where it could not.
 func (c *command) reload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, reloadPatience)
 	defer cancel()
 	_, err := control.Ask(ctx, c.socket, control.Request{Verb: control.Reload})
 	if errors.Is(err, control.ErrNotRunning) {
@@ -208,6 +212,15 @@ func (c *command) reload(ctx context.Context) error {
 			return nil
 		}
 		return c.say(fault.Text{EN: "The daemon is not running; it takes effect when it starts.", JA: "デーモンは動作していません。起動時に適用されます。"})
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, control.ErrIncomplete) { // it goes on with it all the same
+		if c.output == "json" {
+			return nil
+		}
+		return c.say(fault.Text{
+			EN: "The set is live, and the daemon has not said yet that it uses it; ampcli status tells.",
+			JA: "定義は有効になりましたが、デーモンはまだ使用開始を報告していません。ampcli status で確認できます。",
+		})
 	}
 	if err != nil {
 		return worded("the set is live, and the daemon has not been told: %v", "定義は有効になりましたが、デーモンに通知できませんでした: %v", err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
@@ -140,6 +141,47 @@ func (c *command) reloads(t *testing.T) *[]control.Verb {
 	go func() { done <- server.Serve(ctx, l) }()
 	t.Cleanup(func() { stop(); <-done })
 	return &verbs
+}
+
+// A daemon that has been told and is still loading the set is no failure.
+func TestDefinitionsThatTheDaemonIsStillLoading(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer *control.Answer // nil: none comes
+		told   string
+		failed bool
+	}{
+		{"no answer in time", nil, "has not said yet", false},
+		{"not finished", &control.Answer{Code: control.Incomplete, Error: "not finished yet"}, "has not said yet", false},
+		{"denied", &control.Answer{Code: control.Denied, Error: "no"}, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := place(t)
+			var out bytes.Buffer
+			c.out = &out
+			l, err := control.Listen(c.socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			done := make(chan error)
+			server := control.Server{Log: slog.New(slog.DiscardHandler), Handle: func(ctx context.Context, _ control.Request) control.Answer {
+				if tt.answer == nil {
+					<-ctx.Done()
+					return control.Answer{}
+				}
+				return *tt.answer
+			}}
+			go func() { done <- server.Serve(ctx, l) }()
+			asking, enough := context.WithTimeout(ctx, 200*time.Millisecond)
+			defer enough()
+			if err := c.reload(asking); (err != nil) != tt.failed || !strings.Contains(out.String(), tt.told) {
+				t.Errorf("%v, said %q; expected %q, an error: %v", err, &out, tt.told, tt.failed)
+			}
+			stop()
+			<-done
+		})
+	}
 }
 
 func TestDefinitionsForPrograms(t *testing.T) {

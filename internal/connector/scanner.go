@@ -199,7 +199,7 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
 	})
 	n.queue = queue.New(queue.Config{
-		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(n, &f) }, OnSetAside: s.setAside,
+		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(&f) }, OnSetAside: s.setAside,
 		Workers: settings.Workers + 2, Log: s.log, Begin: s.standBack,
 	})
 	limits := limitsOf(settings.Scan)
@@ -446,12 +446,11 @@ func (s *scanner) State() control.Scan {
 }
 
 // found takes a file into the quarantine where the policy asks for that, and tells a detection.
-func (s *scanner) found(n *scanSession, f *queue.Finding) queue.Done {
-	st := n.supervisor.State()
+func (s *scanner) found(f *queue.Finding) queue.Done {
 	e := monitor.Event{
 		Kind: monitor.Detection, Time: time.Now(), Process: f.Event.Process, Name: f.Answer.Name,
 		File:  monitor.File{Path: f.Path, Device: f.Identity.Device, Inode: f.Identity.Inode, Size: f.Identity.Size},
-		Found: monitor.Found{Cause: f.Event.Kind, Engine: st.Engine, Definitions: st.Definitions},
+		Found: monitor.Found{Cause: f.Event.Kind, Engine: f.Epoch.Engine, Definitions: f.Epoch.Definitions},
 	}
 	if e.Process == nil {
 		e.Process = &monitor.Process{PID: uint32(os.Getpid()), Comm: "ampdaemon", AUID: monitor.Unset} // on somebody's word

@@ -73,7 +73,9 @@ func BenchmarkUnchangedTree(b *testing.B) {
 // forgetful knows contents and no files.
 type forgetful struct{ *verdicts.Store }
 
-func (forgetful) Lookup(verdicts.Identity) (verdicts.Verdict, bool) { return verdicts.Verdict{}, false }
+func (forgetful) Lookup(verdicts.Identity) (verdicts.Verdict, verdicts.Epoch, bool) {
+	return verdicts.Verdict{}, verdicts.Epoch{}, false
+}
 
 // BenchmarkKnownContent looks at new files with the content of one that was scanned.
 func BenchmarkKnownContent(b *testing.B) {

@@ -115,7 +115,8 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 	}
 	done := q.claim(ctx, id)
 	defer done()
-	if v, ok := q.Memory.Lookup(id); ok {
+	if v, epoch, ok := q.Memory.Lookup(id); ok {
+		finding.Epoch = epoch
 		return q.remembered(&v, finding)
 	}
 	q.handOver()
@@ -158,7 +159,7 @@ func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, f
 		q.Log.Warn("a file could not be scanned", "path", finding.Path, "error", a.Error)
 	case scan.Infected:
 		verdict.SHA256 = q.hash(ctx, f, &id)
-		finding.Answer, finding.SHA256, finding.Changed = a.Answer, verdict.SHA256, r.changed
+		finding.Answer, finding.Epoch, finding.SHA256, finding.Changed = a.Answer, a.Epoch, verdict.SHA256, r.changed
 		q.counts.found.Add(1)
 	}
 	if !r.changed {
@@ -187,7 +188,7 @@ func (q *Queue) harmless(id *verdicts.Identity) (result, bool) {
 		q.counts.known.Add(1)
 		return result{answer: scan.Answer{Result: scan.Clean}, known: true}, true
 	}
-	v, ok := q.Memory.Lookup(*id)
+	v, _, ok := q.Memory.Lookup(*id)
 	if !ok || v.Result != scan.Clean && v.Result != scan.Limited {
 		return result{}, false
 	}

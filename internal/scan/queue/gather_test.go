@@ -219,7 +219,7 @@ type slowMemory struct {
 	over  chan struct{}
 }
 
-func (m *slowMemory) Lookup(id verdicts.Identity) (verdicts.Verdict, bool) {
+func (m *slowMemory) Lookup(id verdicts.Identity) (verdicts.Verdict, verdicts.Epoch, bool) {
 	if m.waits.CompareAndSwap(false, true) {
 		<-m.over
 	}

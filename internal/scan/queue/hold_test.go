@@ -54,7 +54,7 @@ type holder struct {
 	contents atomic.Int64 // asked for
 }
 
-func (h *holder) Lookup(id verdicts.Identity) (verdicts.Verdict, bool) {
+func (h *holder) Lookup(id verdicts.Identity) (verdicts.Verdict, verdicts.Epoch, bool) {
 	if h.byFile {
 		h.q.Hold(time.Minute)
 	}

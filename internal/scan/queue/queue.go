@@ -29,7 +29,7 @@ type Scanner interface {
 
 // Memory remembers verdicts. verdicts.Store is one.
 type Memory interface {
-	Lookup(verdicts.Identity) (verdicts.Verdict, bool)
+	Lookup(verdicts.Identity) (verdicts.Verdict, verdicts.Epoch, bool)
 	Keep(verdicts.Epoch, verdicts.Identity, verdicts.Verdict)
 	KnownClean(verdicts.Content) (verdicts.Epoch, bool)
 	KeepClean(verdicts.Epoch, verdicts.Content)
@@ -41,10 +41,11 @@ type Finding struct {
 	Path     string
 	Identity verdicts.Identity // as it was before the scan
 	Answer   scan.Answer
-	SHA256   [32]byte // of the content; zeros where the file is too large, changed meanwhile, or could not be read
-	Known    bool     // the verdict was remembered
-	Changed  bool     // the file was changed during the scan
-	File     *os.File // open for reading, until the call returns
+	Epoch    verdicts.Epoch // that the answer was found with, whatever is live by now; zero where the file is set aside
+	SHA256   [32]byte       // of the content; zeros where the file is too large, changed meanwhile, or could not be read
+	Known    bool           // the verdict was remembered
+	Changed  bool           // the file was changed during the scan
+	File     *os.File       // open for reading, until the call returns
 }
 
 // Done is what was done about a finding.

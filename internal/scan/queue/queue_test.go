@@ -107,11 +107,14 @@ func (w *world) Scan(_ context.Context, j supervise.Job) (supervise.Answer, erro
 	return a, nil
 }
 
-func (w *world) Lookup(id verdicts.Identity) (verdicts.Verdict, bool) {
+// kept is the epoch of all that a world remembers.
+var kept = verdicts.Epoch{Definitions: "kept"}
+
+func (w *world) Lookup(id verdicts.Identity) (verdicts.Verdict, verdicts.Epoch, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v, ok := w.memory[id]
-	return v, ok
+	return v, kept, ok
 }
 
 func (w *world) Keep(_ verdicts.Epoch, id verdicts.Identity, v verdicts.Verdict) {
@@ -329,11 +332,14 @@ func TestFindings(t *testing.T) {
 		t.Fatalf("%+v", w.findings)
 	}
 	for i, f := range w.findings {
-		want := sha256.Sum256([]byte(bad))
-		if i == 2 {
+		want, epoch := sha256.Sum256([]byte(bad)), verdicts.Epoch{Definitions: "1"}
+		switch i {
+		case 1:
+			epoch = kept
+		case 2:
 			want = [32]byte{}
 		}
-		if f.Answer.Result != scan.Infected || f.Answer.Name != "Eicar-Test" || f.SHA256 != want || f.Known != (i == 1) || f.Changed || f.Identity.Inode == 0 || f.Event.Kind != monitor.FileWrite {
+		if f.Epoch != epoch || f.Answer.Result != scan.Infected || f.Answer.Name != "Eicar-Test" || f.SHA256 != want || f.Known != (i == 1) || f.Changed || f.Identity.Inode == 0 || f.Event.Kind != monitor.FileWrite {
 			t.Errorf("finding %d: %+v", i, f)
 		}
 	}

@@ -152,8 +152,8 @@ func (s *Store) tell(err error) {
 	}
 }
 
-// Lookup is what is known of a file in this epoch.
-func (s *Store) Lookup(id Identity) (Verdict, bool) {
+// Lookup is what is known of a file in this epoch, and which one that is.
+func (s *Store) Lookup(id Identity) (Verdict, Epoch, bool) {
 	f := id.file()
 	s.mu.Lock()
 	r, ok := s.recent.get(f)
@@ -161,31 +161,31 @@ func (s *Store) Lookup(id Identity) (Verdict, bool) {
 	s.mu.Unlock()
 	if ok {
 		if !r.is(&id) {
-			return Verdict{}, false // the file's is older still: a record is replaced in memory first
+			return Verdict{}, Epoch{}, false // the file's is older still: a record is replaced in memory first
 		}
-		return r.verdict(), true
+		return r.verdict(), epoch, true
 	}
 	if epoch == (Epoch{}) {
-		return Verdict{}, false
+		return Verdict{}, Epoch{}, false
 	}
 	db, r, old, err := s.read(f, epoch)
 	if err != nil {
 		s.lost(db, err)
-		return Verdict{}, false
+		return Verdict{}, Epoch{}, false
 	}
 	if r.result == 0 || !r.is(&id) {
-		return Verdict{}, false
+		return Verdict{}, Epoch{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch != epoch {
-		return Verdict{}, false // dropped meanwhile
+		return Verdict{}, Epoch{}, false // dropped meanwhile
 	}
 	s.recent.put(f, r)
 	if old {
 		s.write(f, r)
 	}
-	return r.verdict(), true
+	return r.verdict(), epoch, true
 }
 
 // read asks the file. A result of 0 is none. Nobody waits while another epoch begins, which empties the file and takes as long as the disk does: what

@@ -63,7 +63,7 @@ func TestVerdictsLastOverARestart(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		for i, v := range want {
-			if got, ok := s.Lookup(numbered(i)); !ok || !got.Time.Equal(v.Time) || got.Result != v.Result || got.Name != v.Name || got.SHA256 != v.SHA256 {
+			if got, epoch, ok := s.Lookup(numbered(i)); !ok || epoch != first || !got.Time.Equal(v.Time) || got.Result != v.Result || got.Name != v.Name || got.SHA256 != v.SHA256 {
 				t.Errorf("%s: file %d: %+v %v, expected %+v", when, i, got, ok, v)
 			}
 		}
@@ -74,7 +74,7 @@ func TestVerdictsLastOverARestart(t *testing.T) {
 	check("in memory")
 	stop(s)
 	s = newStore(t, path, Options{})
-	if _, ok := s.Lookup(numbered(1)); ok || s.Aside(numbered(9)) {
+	if _, _, ok := s.Lookup(numbered(1)); ok || s.Aside(numbered(9)) {
 		t.Error("something is known before the engine is")
 	}
 	s.Begin(first)
@@ -86,7 +86,7 @@ func TestVerdictsLastOverARestart(t *testing.T) {
 	for range 2 { // what was dropped stays so
 		s = newStore(t, path, Options{})
 		s.Begin(second)
-		if _, ok := s.Lookup(numbered(1)); ok || s.Aside(numbered(9)) || s.State().Entries != 0 {
+		if _, _, ok := s.Lookup(numbered(1)); ok || s.Aside(numbered(9)) || s.State().Entries != 0 {
 			t.Error("something lasted over a change of the definitions")
 		}
 		stop(s)
@@ -105,7 +105,7 @@ func TestVerdictsOfAnotherEpochAreDropped(t *testing.T) {
 	s.SetAside(first, numbered(5), "/y")
 	s.flush()
 	for i := range 6 {
-		if _, ok := s.Lookup(numbered(i)); ok || s.Aside(numbered(i)) {
+		if _, _, ok := s.Lookup(numbered(i)); ok || s.Aside(numbered(i)) {
 			t.Errorf("file %d is known", i)
 		}
 	}
@@ -122,7 +122,7 @@ func TestWhatIsNotKept(t *testing.T) {
 	young.Changed = now.Add(-time.Millisecond).UnixNano()
 	s.Keep(first, young, clean())
 	for _, id := range []Identity{numbered(0), numbered(1), numbered(2), young} {
-		if _, ok := s.Lookup(id); ok {
+		if _, _, ok := s.Lookup(id); ok {
 			t.Errorf("%+v is known", id)
 		}
 	}
@@ -143,7 +143,7 @@ func TestAChangedFileIsNotKnown(t *testing.T) {
 			} else {
 				field.SetUint(field.Uint() + 1)
 			}
-			if _, ok := s.Lookup(id); ok || s.Aside(id) {
+			if _, _, ok := s.Lookup(id); ok || s.Aside(id) {
 				t.Errorf("a file with another %s is known", reflect.TypeFor[Identity]().Field(i).Name)
 			}
 		}
@@ -172,7 +172,7 @@ func TestTheStoreIsBounded(t *testing.T) {
 		t.Errorf("%d entries of at most 1000", n)
 	}
 	for i := range 10_000 {
-		_, ok := s.Lookup(numbered(i))
+		_, _, ok := s.Lookup(numbered(i))
 		if late := i >= 9500 || i == 0; late && !ok || i > 0 && i < 9000 && ok {
 			t.Fatalf("file %d: known %v", i, ok)
 		}
@@ -290,7 +290,7 @@ func TestAKilledDaemonKeepsItsVerdictsButNotForEver(t *testing.T) {
 	for kills, want := range []bool{true, true, false} {
 		s := newStore(t, path, Options{})
 		s.Begin(first)
-		if _, ok := s.Lookup(numbered(1)); ok != want {
+		if _, _, ok := s.Lookup(numbered(1)); ok != want {
 			t.Errorf("after %d kills: known %v", kills, ok)
 		}
 		path = kill(t, path)
@@ -331,7 +331,7 @@ func TestAFileThatIsLetGoOfIsNotDamaged(t *testing.T) {
 					}
 				}
 				tryAgain(t, s, &clock)
-				if _, ok := s.Lookup(numbered(1)); !ok {
+				if _, _, ok := s.Lookup(numbered(1)); !ok {
 					t.Fatal("what was in the file is not known any more")
 				}
 			}
@@ -343,7 +343,7 @@ func TestAFileThatIsLetGoOfIsNotDamaged(t *testing.T) {
 					s = newStore(t, path, Options{Recent: 2})
 					s.Begin(first)
 				}
-				if _, ok := s.Lookup(numbered(1)); ok != want {
+				if _, _, ok := s.Lookup(numbered(1)); ok != want {
 					t.Errorf("after %d kills: known %v", kills, ok)
 				}
 				left := kill(t, path)
@@ -360,7 +360,7 @@ func TestAnEndWithoutTheFileDoesNotCount(t *testing.T) {
 	for ends := range 2 * mostUnclean {
 		s := newStore(t, path, Options{})
 		s.Begin(first)
-		if _, ok := s.Lookup(numbered(1)); !ok {
+		if _, _, ok := s.Lookup(numbered(1)); !ok {
 			t.Fatalf("after %d ends nothing is known", ends)
 		}
 		s.lost(s.db, fmt.Errorf("write: %w", unix.ENOSPC))
@@ -397,7 +397,7 @@ func TestAFileThatCouldNotBeOpenedIsLeftAsItWas(t *testing.T) {
 			t.Fatal(err)
 		}
 		tryAgain(t, s, &clock)
-		if _, ok := s.Lookup(numbered(1)); !ok {
+		if _, _, ok := s.Lookup(numbered(1)); !ok {
 			t.Error("what was in the file is not known any more")
 		}
 		stop(s)
@@ -455,7 +455,7 @@ func TestAFileThatCannotBeUsed(t *testing.T) {
 			s.SetAside(first, numbered(2), "/x")
 			s.Keep(first, numbered(1), clean())
 			s.flush()
-			if _, ok := s.Lookup(numbered(1)); !ok || !s.Aside(numbered(2)) {
+			if _, _, ok := s.Lookup(numbered(1)); !ok || !s.Aside(numbered(2)) {
 				t.Error("nothing is kept in memory")
 			}
 			if st := s.State(); !strings.Contains(st.Error, tt.want) || !strings.Contains(log.String(), tt.want) {
@@ -510,7 +510,7 @@ func TestManyAtOnce(t *testing.T) {
 		all.Go(func() {
 			for i := range 3000 {
 				id := numbered(i % 700)
-				if v, ok := s.Lookup(id); ok && v.Name != "" {
+				if v, _, ok := s.Lookup(id); ok && v.Name != "" {
 					t.Errorf("%+v", v)
 				}
 				s.Keep(first, id, clean())
@@ -535,7 +535,7 @@ func TestAFullDiskCostsNothingButTheFile(t *testing.T) {
 	s.Begin(first)
 	s.Keep(first, numbered(1), clean())
 	s.lost(s.db, fmt.Errorf("write: %w", unix.ENOSPC))
-	if _, ok := s.Lookup(numbered(1)); !ok || !strings.Contains(s.State().Error, "no space") {
+	if _, _, ok := s.Lookup(numbered(1)); !ok || !strings.Contains(s.State().Error, "no space") {
 		t.Errorf("state %+v", s.State())
 	}
 	stop(s)
@@ -635,7 +635,7 @@ func BenchmarkLookup(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if _, ok := s.Lookup(numbered(bb.from + i*7919%n)); ok != bb.found {
+				if _, _, ok := s.Lookup(numbered(bb.from + i*7919%n)); ok != bb.found {
 					b.Fatal(i, ok)
 				}
 				i++
@@ -668,15 +668,15 @@ func TestNobodyWaitsForAnotherEpoch(t *testing.T) {
 		s.Keep(first, numbered(i), clean())
 	}
 	s.flush()
-	if _, ok := s.Lookup(numbered(1)); !ok {
+	if _, _, ok := s.Lookup(numbered(1)); !ok {
 		t.Error("what is in the file is not known")
 	}
 	s.fileMu.Lock() // as Begin does
-	if _, ok := s.Lookup(numbered(2)); ok {
+	if _, _, ok := s.Lookup(numbered(2)); ok {
 		t.Error("something is known of a file that is being emptied")
 	}
 	s.fileMu.Unlock()
-	if _, ok := s.Lookup(numbered(2)); !ok {
+	if _, _, ok := s.Lookup(numbered(2)); !ok {
 		t.Error("what is in the file is not known any more")
 	}
 	stop(s)

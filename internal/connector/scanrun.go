@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/scan/queue"
@@ -13,8 +16,9 @@ import (
 
 // Bounds of scans on demand.
 const (
-	maxScanRuns     = 4       // at once
-	maxScanFindings = 100_000 // that are kept for whoever asks; the log has them all
+	maxScanRuns = 4 // at once
+	// maxFindingBytes bounds what is kept for whoever asks, of all scans: the daemon has memoryLimit for all that it does. The log has every detection.
+	maxFindingBytes = 3 << 20
 	// abandoned is how long nobody may have asked how far a scan is until it is ended: its program was killed, or lost.
 	abandoned = 15 * time.Second
 )
@@ -26,16 +30,20 @@ type scanRuns struct {
 	mu   sync.Mutex
 	last uint64 // id
 	runs map[uint64]*scanRun
+	kept atomic.Int64 // bytes of their findings
 }
 
 // scanRun is one of them.
 type scanRun struct {
 	stop context.CancelFunc
+	kept *atomic.Int64 // of all runs
 
-	mu       sync.Mutex
-	asked    time.Time
-	told     control.ScanRun // without findings
-	findings []control.ScanFinding
+	mu        sync.Mutex
+	asked     time.Time
+	told      control.ScanRun // without findings
+	findings  []control.ScanFinding
+	taken     int // findings before these, that whoever asks has
+	forgotten bool
 }
 
 // Scan implements Scanner.
@@ -52,12 +60,7 @@ func (s *scanner) Scan(r control.ScanRequest) (control.ScanRun, error) {
 	}
 	s.runs.running.Go(func() {
 		defer stop()
-		summary, err := n.queue.ScanPath(ctx, queue.ScanOptions{Paths: r.Paths, CrossFileSystems: r.CrossFileSystems, Told: run.note}, func(p queue.Progress) {
-			run.progress(p)
-			if run.isAbandoned() {
-				stop()
-			}
-		})
+		summary, err := n.queue.ScanPath(ctx, queue.ScanOptions{Paths: r.Paths, CrossFileSystems: r.CrossFileSystems, Told: run.note}, run.progress)
 		run.end(summary, err)
 	})
 	return run.answer(r.After), nil
@@ -91,8 +94,8 @@ func (s *scanner) Stop(r control.ScanRequest) (control.ScanRun, error) {
 		return control.ScanRun{}, err
 	}
 	run.stop()
-	s.runs.forget(r.ID)
 	a := run.answer(r.After)
+	s.runs.forget(r.ID)
 	a.Done = true
 	if a.Error == "" {
 		a.Error = "stopped"
@@ -100,16 +103,10 @@ func (s *scanner) Stop(r control.ScanRequest) (control.ScanRun, error) {
 	return a, nil
 }
 
-// add makes room for a further scan. Those that are over, and that nobody asked for, make room first.
+// add makes room for a further scan.
 func (s *scanRuns) add(stop context.CancelFunc) (*scanRun, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, r := range s.runs {
-		if r.isAbandoned() {
-			r.stop()
-			delete(s.runs, id)
-		}
-	}
 	if len(s.runs) >= maxScanRuns {
 		return nil, fmt.Errorf("%w: %d scans are going on", control.ErrBusy, len(s.runs))
 	}
@@ -118,9 +115,23 @@ func (s *scanRuns) add(stop context.CancelFunc) (*scanRun, error) {
 	}
 	s.last++
 	now := time.Now()
-	r := &scanRun{stop: stop, asked: now, told: control.ScanRun{ID: s.last, Started: now.UTC()}}
+	r := &scanRun{stop: stop, kept: &s.kept, asked: now, told: control.ScanRun{ID: s.last, Started: now.UTC()}}
 	s.runs[s.last] = r
+	s.watch(s.last, r, abandoned)
 	return r, nil
+}
+
+// watch ends and forgets a scan for which nobody asks any more.
+func (s *scanRuns) watch(id uint64, r *scanRun, wait time.Duration) {
+	time.AfterFunc(wait, func() {
+		rest := r.patience()
+		if rest > 0 {
+			s.watch(id, r, rest)
+			return
+		}
+		r.stop()
+		s.forget(id)
+	})
 }
 
 func (s *scanRuns) find(id uint64) (*scanRun, error) {
@@ -136,7 +147,10 @@ func (s *scanRuns) find(id uint64) (*scanRun, error) {
 func (s *scanRuns) forget(id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.runs, id)
+	if r, ok := s.runs[id]; ok {
+		r.forget()
+		delete(s.runs, id)
+	}
 }
 
 // wait ends all of them.
@@ -149,13 +163,22 @@ func (s *scanRuns) wait() {
 	s.running.Wait()
 }
 
-func (r *scanRun) isAbandoned() bool {
+// patience is how much longer the next question is waited for; that of a scan that is forgotten is over.
+func (r *scanRun) patience() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return time.Since(r.asked) > abandoned
+	if r.forgotten {
+		return 0
+	}
+	return abandoned - time.Since(r.asked)
 }
 
-// note keeps a finding.
+// bytesOf is what a finding takes, with its place in a list that grows by doubling.
+func bytesOf(f *control.ScanFinding) int64 {
+	return int64(len(f.Path)+len(f.Name)+len(f.Error)+len(f.Quarantined)+len(f.LeftAlone)) + 2*int64(unsafe.Sizeof(*f))
+}
+
+// note keeps a finding, or counts it where there is no room.
 func (r *scanRun) note(path, name string, done queue.Done, err error) {
 	f := control.ScanFinding{Path: path, Name: name, Quarantined: done.Quarantined, LeftAlone: done.LeftAlone}
 	if err != nil {
@@ -163,9 +186,34 @@ func (r *scanRun) note(path, name string, done queue.Done, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.findings) < maxScanFindings {
-		r.findings = append(r.findings, f)
+	if r.forgotten {
+		return
 	}
+	if size := bytesOf(&f); r.kept.Add(size) > maxFindingBytes {
+		r.kept.Add(-size)
+		r.told.Untold++
+		return
+	}
+	r.findings = append(r.findings, f)
+}
+
+// release lets go of the first n findings.
+func (r *scanRun) release(n int) {
+	for i := range r.findings[:n] {
+		r.kept.Add(-bytesOf(&r.findings[i]))
+	}
+	r.taken += n
+	if r.findings = slices.Delete(r.findings, 0, n); len(r.findings) == 0 {
+		r.findings = nil
+	}
+}
+
+// forget lets go of all findings, and of those that are still to come.
+func (r *scanRun) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release(len(r.findings))
+	r.forgotten = true
 }
 
 func (r *scanRun) progress(p queue.Progress) {
@@ -188,13 +236,13 @@ func (r *scanRun) end(s queue.Summary, err error) {
 	}
 }
 
-// answer is how far it is, with the findings that whoever asks does not have yet.
+// answer is how far it is, with the findings that whoever asks does not have yet; the others have been taken.
 func (r *scanRun) answer(after int) control.ScanRun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = time.Now()
 	a := r.told
-	rest := r.findings[min(after, len(r.findings)):]
-	a.Findings = append([]control.ScanFinding{}, rest[:min(len(rest), control.MaxScanFindings)]...)
+	r.release(min(max(0, after-r.taken), len(r.findings)))
+	a.Findings = append([]control.ScanFinding{}, r.findings[:min(len(r.findings), control.MaxScanFindings)]...)
 	return a
 }

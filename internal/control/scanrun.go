@@ -66,6 +66,7 @@ type ScanRun struct {
 	Found       uint64        `json:"found"`       // files in which something was found
 	Quarantined uint64        `json:"quarantined"` // of them, that were taken into the quarantine
 	Failures    uint64        `json:"failures"`    // files and folders that could not be read or scanned
+	Untold      uint64        `json:"untold"`      // of what was found or could not be scanned, that was more than is kept for whoever asks; the log has every detection
 	Took        time.Duration `json:"took"`        // ns
 	Current     string        `json:"current,omitempty"`
 	Findings    []ScanFinding `json:"findings,omitempty"` // those after the first After, at most MaxScanFindings

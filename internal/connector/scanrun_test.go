@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,10 +38,15 @@ func TestScanWithoutASession(t *testing.T) {
 func TestScanRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scanner{}
-		stopped := 0
+		var stopped atomic.Int32
+		left := func() int {
+			s.runs.mu.Lock()
+			defer s.runs.mu.Unlock()
+			return len(s.runs.runs)
+		}
 		var runs []*scanRun
 		for i := range maxScanRuns {
-			r, err := s.runs.add(func() { stopped++ })
+			r, err := s.runs.add(func() { stopped.Add(1) })
 			if err != nil {
 				t.Fatalf("scan %d: %v", i, err)
 			}
@@ -55,13 +61,13 @@ func TestScanRuns(t *testing.T) {
 			t.Errorf("%+v, %v; expected the first", a, err)
 		}
 		pass(abandoned - time.Second)
-		if stopped != maxScanRuns-1 || len(s.runs.runs) != 1 || s.runs.kept.Load() != bytesOf(&runs[0].findings[0]) || runs[1].findings != nil {
-			t.Errorf("%d scans were ended, %d are left with %d bytes; expected that of the first only", stopped, len(s.runs.runs), s.runs.kept.Load())
+		if stopped.Load() != maxScanRuns-1 || left() != 1 || s.runs.kept.Load() != bytesOf(&control.ScanFinding{Path: "/x", Name: "x"}) {
+			t.Errorf("%d scans were ended, %d are left with %d bytes; expected that of the first only", stopped.Load(), left(), s.runs.kept.Load())
 		}
 		pass(2 * time.Second)
 		runs[0].note("/y", "y", queue.Done{}, nil) // it has not ended yet
-		if stopped != maxScanRuns || len(s.runs.runs) != 0 || s.runs.kept.Load() != 0 {
-			t.Errorf("%d scans were ended, %d are left with %d bytes; expected none", stopped, len(s.runs.runs), s.runs.kept.Load())
+		if stopped.Load() != maxScanRuns || left() != 0 || s.runs.kept.Load() != 0 {
+			t.Errorf("%d scans were ended, %d are left with %d bytes; expected none", stopped.Load(), left(), s.runs.kept.Load())
 		}
 		if _, err := s.Stop(control.ScanRequest{ID: 999}); !errors.Is(err, control.ErrNoScan) {
 			t.Errorf("%v; expected that there is no such scan", err)

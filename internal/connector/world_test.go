@@ -43,6 +43,7 @@ type world struct {
 	logErr     error
 
 	evaluations int
+	judged      health.Monitoring // last
 	opened      []*recordedSource
 	read        int // how often layouts were read
 	logged      int
@@ -89,9 +90,10 @@ func (w *world) gather(context.Context) *health.Facts {
 	return f
 }
 
-func (w *world) check(*health.Facts) []fault.Finding {
+func (w *world) check(facts *health.Facts) []fault.Finding {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.judged = facts.Monitoring.Value
 	f := fault.Finding{ID: 19, State: fault.Clear, Severity: fault.Critical, Reason: fault.Text{EN: "the rule holds"}}
 	if w.denied {
 		f.State, f.Reason = fault.Raised, fault.Text{EN: "the rule does not hold"}

@@ -105,7 +105,13 @@ var serviceCommands = map[ServiceAction]string{
 }
 
 // Commands implements Step. They are those of a host with systemd.
-func (s *Service) Commands() []string { return []string{serviceCommands[s.Action] + s.Unit} }
+func (s *Service) Commands() []string {
+	command := serviceCommands[s.Action]
+	if s.Action == Restart && !s.Vendor {
+		command = "systemctl reload-or-restart " // it evaluates then, and goes on monitoring
+	}
+	return []string{command + s.Unit}
+}
 
 // Remark is what was left undone, in words for a person; zero if nothing was.
 func (s *Service) Remark() fault.Text { return s.Left }

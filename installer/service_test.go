@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -307,6 +308,16 @@ func TestMountedAtRoot(t *testing.T) {
 	} {
 		if got := mountedAtRoot(mountinfo); got != want {
 			t.Errorf("%q: %v, want %v", mountinfo, got, want)
+		}
+	}
+}
+
+// What is shown of the daemon's look at the host is what a person would type for it: ours goes on meanwhile.
+func TestCommandToLookAnew(t *testing.T) {
+	for vendor, want := range map[bool]string{false: "systemctl reload-or-restart cisco-amp.service", true: "systemctl restart cisco-amp.service"} {
+		s := &Service{Action: Restart, Unit: "cisco-amp.service", Vendor: vendor}
+		if got := s.Commands(); !slices.Equal(got, []string{want}) {
+			t.Errorf("vendor's %t: %q, expected %q", vendor, got, want)
 		}
 	}
 }

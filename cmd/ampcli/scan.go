@@ -207,6 +207,14 @@ func (c *command) summary(run control.ScanRun) error {
 			return err
 		}
 	}
+	if run.Untold > 0 {
+		if err := c.say(fault.Text{
+			EN: "%d more files are not listed: more was found or could not be scanned than the daemon keeps. ampcli detections has all that was found.",
+			JA: "ほかに %d 個のファイルは一覧にありません。検出またはスキャン不可の件数が、デーモンの保持できる数を超えました。検出はすべて ampcli detections で確認できます。",
+		}.With(run.Untold)); err != nil {
+			return err
+		}
+	}
 	return c.say(fault.Text{
 		EN: "Scanned %d files in %d folders (%.1f MiB, %d of them known already) in %v: %d found (%d of them quarantined), %d could not be scanned, %d skipped.",
 		JA: "%d 個のファイル、%d 個のフォルダーをスキャンしました (%.1f MiB、既知 %d 個、所要時間 %v): 検出 %d 件 (うち隔離 %d 件)、スキャン不可 %d 件、スキップ %d 件。",

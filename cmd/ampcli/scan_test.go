@@ -75,6 +75,7 @@ func TestScan(t *testing.T) {
 		{"taken away", []control.ScanRun{{ID: 1, Findings: []control.ScanFinding{{Path: "/x", Name: "Eicar", Quarantined: "7"}, {Path: "/y", Name: "Eicar", LeftAlone: "why"}}}, {ID: 1, Done: true, Found: 2, Quarantined: 1}},
 			1, []string{"/x: Eicar FOUND, in quarantine as 7\n", "/y: Eicar FOUND, could not be quarantined: why\n", "2 found (1 of them quarantined)"}},
 		{"not all", []control.ScanRun{{ID: 1, Done: true, Failures: 1, Findings: []control.ScanFinding{{Path: "/x", Error: "denied"}}}, {ID: 1, Done: true, Failures: 1}}, 2, []string{"/x: denied ERROR\n"}},
+		{"too much to be told", []control.ScanRun{{ID: 1, Done: true, Failures: 9, Untold: 7}}, 2, []string{"7 more files are not listed", "9 could not be scanned"}},
 		{"ended", []control.ScanRun{{ID: 1, Done: true, Error: "the service failed"}}, 2, []string{"The scan ended before its end: the service failed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -194,15 +194,7 @@ func (r *Refusal) reconsider(t Try) {
 	signed := !t.Module.Known() || t.Module.Value.Signed
 	switch r.Cause {
 	case NotPermitted:
-		if t.Forbidden != nil {
-			r.Cause, r.Detail = SELinuxRefused, t.Forbidden.Error()
-		}
-		if d := t.Asked.Disabled; errors.Is(r.Err, unix.EPERM) && d.Known() && d.Value {
-			r.Cause, r.Detail = LoadingDisabled, d.From+" is 1"
-		}
-		if r.Cause == NotPermitted && r.silentLockdown(t) {
-			r.Cause, r.Detail = LockedDown, "lockdown: "+string(t.Asked.Lockdown.Value)
-		}
+		r.whoForbids(t)
 	case LockedDown:
 		if l := t.Asked.Lockdown; l.Known() {
 			r.Detail = "lockdown: " + string(l.Value)
@@ -228,6 +220,19 @@ func (r *Refusal) reconsider(t Try) {
 		if m := t.Module; r.Detail == "" && m.Known() && len(m.Value.Depends) > 0 {
 			r.Detail = "it depends on " + strings.Join(m.Value.Depends, ", ")
 		}
+	}
+}
+
+// whoForbids tells apart who refuses a process that the kernel only says has no permission.
+func (r *Refusal) whoForbids(t Try) {
+	d := t.Asked.Disabled
+	switch {
+	case errors.Is(r.Err, unix.EPERM) && d.Known() && d.Value:
+		r.Cause, r.Detail = LoadingDisabled, d.From+" is 1"
+	case t.Forbidden != nil:
+		r.Cause, r.Detail = SELinuxRefused, t.Forbidden.Error()
+	case r.silentLockdown(t):
+		r.Cause, r.Detail = LockedDown, "lockdown: "+string(t.Asked.Lockdown.Value)
 	}
 }
 

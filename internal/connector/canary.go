@@ -73,7 +73,7 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 	}
 	if err != nil {
 		r.skip(err.Error())
-		return r, nil //nolint:nilerr // a canary that could not act is a result
+		return r, nil // a canary that could not act is a result
 	}
 	expected &= did | monitor.KindsOf(monitor.Exec, monitor.Exit)
 	if err := c.arrive(ctx, a, expected); err != nil {

@@ -2,65 +2,49 @@ package installer
 
 import (
 	"context"
-	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/ownmounts"
 )
-
-const purgeMountsEnv = "AMP_INSTALLER_TEST_PURGE_MOUNTS"
 
 // A folder where another file system is mounted loses its content, and is no error; a file that cannot be removed is one. The mounts are in a namespace of their own.
 func TestPurgeMounts(t *testing.T) {
-	if os.Getenv(purgeMountsEnv) == "" {
-		c := exec.Command("/proc/self/exe", "-test.run=^TestPurgeMounts$", "-test.v")
-		c.Env = append(os.Environ(), purgeMountsEnv+"=1")
-		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-		out, err := c.CombinedOutput()
-		if errors.Is(err, unix.EPERM) {
-			t.Skipf("needs a mount namespace: %v", err)
+	ownmounts.Run(t, func(t *testing.T) {
+		s := newScratch(t)
+		bind := func(name string) {
+			t.Helper()
+			at := filepath.Join(s.dir, name)
+			if err := unix.Mount(at, at, "", unix.MS_BIND, ""); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
 		}
-		if err != nil {
-			t.Errorf("%v: %s", err, out)
+		purge := func(what string, do func(string) func(context.Context, *Host, *health.Facts) (bool, error), name string, did, fails bool) {
+			t.Helper()
+			if got, err := do(name)(t.Context(), s.host(), nil); got != did || (err != nil) != fails {
+				t.Errorf("%s: %v, %v; expected %v, and an error: %v", what, got, err, did, fails)
+			}
 		}
-		return
-	}
-	s := newScratch(t)
-	bind := func(name string) {
-		t.Helper()
-		at := filepath.Join(s.dir, name)
-		if err := unix.Mount(at, at, "", unix.MS_BIND, ""); err != nil {
-			t.Fatal(err)
+		s.write(t, "/a/state/journal.json", "{}", 0o600)
+		s.write(t, "/a/state/quarantine/1/content", "{}", 0o600)
+		bind("/a/state")
+		bind("/a/state/quarantine")
+		purge("mount points with content", purgeTree, "/a/state", true, false)
+		purge("and again", purgeTree, "/a/state", false, false)
+		if holdsFiles(filepath.Join(s.dir, "/a/state")) {
+			t.Error("content is left")
 		}
-		t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
-	}
-	purge := func(what string, do func(string) func(context.Context, *Host, *health.Facts) (bool, error), name string, did, fails bool) {
-		t.Helper()
-		if got, err := do(name)(t.Context(), s.host(), nil); got != did || (err != nil) != fails {
-			t.Errorf("%s: %v, %v; expected %v, and an error: %v", what, got, err, did, fails)
-		}
-	}
-	s.write(t, "/a/state/journal.json", "{}", 0o600)
-	s.write(t, "/a/state/quarantine/1/content", "{}", 0o600)
-	bind("/a/state")
-	bind("/a/state/quarantine")
-	purge("mount points with content", purgeTree, "/a/state", true, false)
-	purge("and again", purgeTree, "/a/state", false, false)
-	if holdsFiles(filepath.Join(s.dir, "/a/state")) {
-		t.Error("content is left")
-	}
-	purge("a folder with a mount point", purgeEmpty, "/a", false, false)
-	purge("an empty mount point", purgeEmpty, "/a/state/quarantine", false, false)
-	s.write(t, "/b/held", "{}", 0o600)
-	bind("/b/held")
-	purge("a file that is a mount point", purgeTree, "/b", true, true)
+		purge("a folder with a mount point", purgeEmpty, "/a", false, false)
+		purge("an empty mount point", purgeEmpty, "/a/state/quarantine", false, false)
+		s.write(t, "/b/held", "{}", 0o600)
+		bind("/b/held")
+		purge("a file that is a mount point", purgeTree, "/b", true, true)
+	})
 }
 
 // The account of a root that does not run is taken away with the tool's -P, as it was made.

@@ -18,7 +18,7 @@ const module = "github.com/ampconnector/amp/"
 
 // floors maps each room to its floor. A folder below a room belongs to it.
 var floors = map[string]int{
-	"internal/durable": -1, "internal/filelock": -1, "internal/wakeup": -1, "internal/terminal": -1, "internal/capability": -1, "internal/archive": -1, // the cellar: what knows nothing of the product
+	"internal/durable": -1, "internal/filelock": -1, "internal/wakeup": -1, "internal/terminal": -1, "internal/capability": -1, "internal/archive": -1, "internal/ownmounts": -1, // the cellar: what knows nothing of the product
 	"internal/fault": 0, "internal/policy": 0,
 	"internal/host": 1, "internal/monitor": 1, "internal/control": 1,
 	"bpf/layout": 2, "bpf/record": 2, // what is made in a header tree, and how events are told of: for two of the event sources

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,17 +42,7 @@ func (c *command) call(t *testing.T, args ...string) (string, int, error) {
 // daemon answers on the socket with a status.
 func (c *command) daemon(t *testing.T, s control.Status) {
 	t.Helper()
-	l, err := control.Listen(c.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error)
-	server := control.Server{Log: slog.New(slog.DiscardHandler), Handle: func(context.Context, control.Request) control.Answer {
-		return control.Answer{Status: &s}
-	}}
-	go func() { done <- server.Serve(ctx, l) }()
-	t.Cleanup(func() { stop(); <-done })
+	c.handles(t, func(control.Request) control.Answer { return control.Answer{Status: &s} })
 }
 
 func raised(t *testing.T, ledger string) fault.Snapshot {

@@ -11,16 +11,22 @@ import (
 
 const patience = 20 * time.Second
 
-// A sleep without end is over when enough is there, when the kernel wakes it, when it is ended, and when it is closed.
-func TestSleeper(t *testing.T) {
+// newSleeper gives one of an eventfd(2), which is the sleeper's.
+func newSleeper(t *testing.T) (s *Sleeper, fd int) {
+	t.Helper()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(fd, "events")
-	if err != nil {
+	if s, err = New(fd, "events"); err != nil {
 		t.Fatal(err)
 	}
+	return s, fd
+}
+
+// A sleep without end is over when enough is there, when the kernel wakes it, when it is ended, and when it is closed.
+func TestSleeper(t *testing.T) {
+	s, fd := newSleeper(t)
 	for _, tt := range []struct {
 		name   string
 		enough bool
@@ -66,14 +72,7 @@ func TestSleeper(t *testing.T) {
 
 // Who is woken between two sleeps does not sleep the next time, and then does again.
 func TestWokenBeforeASleep(t *testing.T) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(fd, "events")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, _ := newSleeper(t)
 	defer s.Close()
 	s.Wake()
 	for _, tt := range []struct {

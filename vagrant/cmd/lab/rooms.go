@@ -10,7 +10,7 @@ import (
 
 // roomTests are, by room, the tests that ask the kernel. The others come out the same on every host.
 var roomTests = map[string]string{
-	"bpf":                "^(TestFileActions|TestExclusions|TestReduced|TestDuplicatesAreMerged|TestCountsAddUp|TestNetworkActions|TestFlowsLeftOut|TestSystemActions|TestContainer|TestExecAndExit|TestExecPath|TestVerifierCost)$",
+	"bpf":                "^(TestFileActions|TestExclusions|TestReduced|TestDuplicatesAreMerged|TestCountsAddUp|TestNetworkActions|TestFlowsLeftOut|TestSystemActions|TestContainer|TestExecAndExit|TestExecPath|TestSecondProgramsAreAttached|TestVerifierCost)$",
 	"internal/connector": "^TestModules$",
 	"internal/degraded":  "^TestOwnMountNamespace$",
 

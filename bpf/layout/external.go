@@ -131,7 +131,8 @@ func openExternal(r host.Root, name string) (*external, error) {
 	return e, nil
 }
 
-// check looks at how the file begins. What is in an archive shows when it is unpacked.
+// check looks at how the file begins, and that it does not end early: one that is damaged inside shows when it is read. What is in an archive shows
+// when it is unpacked.
 func (e *external) check() error {
 	magic := make([]byte, len(xzMagic))
 	if _, err := e.file.ReadAt(magic, 0); err != nil {
@@ -141,7 +142,7 @@ func (e *external) check() error {
 		if string(magic) != xzMagic {
 			return fmt.Errorf("it begins with %x, expected %x", magic, xzMagic)
 		}
-		return nil
+		return wholeArchive(e.file)
 	}
 	if bytes.HasPrefix(magic, []byte(elf.ELFMAG)) {
 		var err error
@@ -163,7 +164,17 @@ func (e *external) check() error {
 	if size > maxBTF {
 		return fmt.Errorf("%d bytes of BTF, expected %d at most", size, maxBTF)
 	}
+	if ends := endOfBTF(header); ends > uint64(size) {
+		return fmt.Errorf("%d bytes of BTF, of which the header says %d", size, ends)
+	}
 	return nil
+}
+
+// endOfBTF is where types and strings end, as the header says (struct btf_header, include/uapi/linux/btf.h).
+func endOfBTF(header []byte) uint64 {
+	field := func(at int) uint64 { return uint64(binary.NativeEndian.Uint32(header[at:])) }
+	size, types, typesSize, strs, strsSize := field(4), field(8), field(12), field(16), field(20)
+	return size + max(types+typesSize, strs+strsSize)
 }
 
 // btf gives where the BTF is.

@@ -23,8 +23,32 @@ import (
 const (
 	packedTail = ".tar.xz"
 	xzMagic    = "\xfd7zXZ\x00"
-	maxMembers = 16 // of an archive; BTFHub's have one
+	xzFooter   = "YZ"
+	maxPadding = 4 << 10 // bytes of zeros that may follow
+	maxMembers = 16      // of an archive; BTFHub's have one
 )
+
+// wholeArchive looks at how an archive ends (The .xz File Format, 2.1.2.4 and 2.2): a download may have stopped half-way.
+func wholeArchive(f *os.File) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	end := fi.Size()
+	tail := make([]byte, 4)
+	for least := max(end-maxPadding, int64(len(tail))); end >= least; end -= int64(len(tail)) {
+		if _, err := f.ReadAt(tail, end-int64(len(tail))); err != nil {
+			return fmt.Errorf("read the last %d bytes: %w", len(tail), err)
+		}
+		if [4]byte(tail) != [4]byte{} {
+			break
+		}
+	}
+	if got := string(tail[2:]); got != xzFooter {
+		return fmt.Errorf("it ends with %q, expected %q: it is not whole", got, xzFooter)
+	}
+	return nil
+}
 
 // folderPaths are where BTF of a kernel is looked for in a folder of an administrator's, %s its release. ELF files or bare BTF, by what is in them.
 var folderPaths = []string{"%s.btf", "%s.btf" + packedTail, "vmlinux-%s"}

@@ -51,6 +51,15 @@ func someTypes(t testing.TB) []byte {
 
 func half(b []byte) []byte { return b[:len(b)/2] }
 
+// turned has other bytes in its middle.
+func turned(b []byte) []byte {
+	b = slices.Clone(b)
+	for i := len(b) / 3; i < len(b)/3+64 && i < len(b); i++ {
+		b[i] ^= 0xff
+	}
+	return b
+}
+
 // Whoever may change a file of a folder for them decides what the programs read of the kernel.
 func TestFilesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {

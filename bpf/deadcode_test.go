@@ -191,7 +191,9 @@ func TestWithoutDead(t *testing.T) {
 // All that a program calls is there, each function begins with what is told of it, and jumps
 // lead to instructions.
 func TestWithoutDeadOfPrograms(t *testing.T) {
-	for _, set := range []map[string]uint32{{"typed": 0, "casts": 0}, {"typed": 1, "casts": 0}, {"typed": 1, "casts": 1}} {
+	for _, set := range []map[string]uint32{
+		{"typed": 0, "casts": 0, "fronts": 0}, {"typed": 0, "casts": 0, "fronts": 1}, {"typed": 1, "casts": 0, "fronts": 1}, {"typed": 1, "casts": 1, "fronts": 0},
+	} {
 		var before, after int
 		for _, o := range objects {
 			spec, err := o.load()

@@ -56,6 +56,7 @@ const (
 	fileCallsProgAmpUnlinkCall        = "amp_unlink_call"
 	fileCallsProgAmpUnlinkatCall      = "amp_unlinkat_call"
 	fileCallsVarCasts                 = "casts"
+	fileCallsVarFronts                = "fronts"
 	fileCallsVarTyped                 = "typed"
 )
 
@@ -152,8 +153,9 @@ type fileCallsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileCallsVariableSpecs struct {
-	Casts *ebpf.VariableSpec `ebpf:"casts"`
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	Casts  *ebpf.VariableSpec `ebpf:"casts"`
+	Fronts *ebpf.VariableSpec `ebpf:"fronts"`
+	Typed  *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileCallsObjects contains all objects after they have been loaded into the kernel.
@@ -213,8 +215,9 @@ func (m *fileCallsMaps) Close() error {
 //
 // It can be passed to loadFileCallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileCallsVariables struct {
-	Casts *ebpf.Variable `ebpf:"casts"`
-	Typed *ebpf.Variable `ebpf:"typed"`
+	Casts  *ebpf.Variable `ebpf:"casts"`
+	Fronts *ebpf.Variable `ebpf:"fronts"`
+	Typed  *ebpf.Variable `ebpf:"typed"`
 }
 
 // fileCallsPrograms contains all programs after they have been loaded into the kernel.

@@ -61,6 +61,7 @@ const (
 	fileFentrySecondProgAmpWantWriteFentrySecond     = "amp_want_write_fentry_second"
 	fileFentrySecondProgAmpWantWriteFileFentrySecond = "amp_want_write_file_fentry_second"
 	fileFentrySecondVarCasts                         = "casts"
+	fileFentrySecondVarFronts                        = "fronts"
 	fileFentrySecondVarTyped                         = "typed"
 )
 
@@ -162,8 +163,9 @@ type fileFentrySecondMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileFentrySecondVariableSpecs struct {
-	Casts *ebpf.VariableSpec `ebpf:"casts"`
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	Casts  *ebpf.VariableSpec `ebpf:"casts"`
+	Fronts *ebpf.VariableSpec `ebpf:"fronts"`
+	Typed  *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileFentrySecondObjects contains all objects after they have been loaded into the kernel.
@@ -227,8 +229,9 @@ func (m *fileFentrySecondMaps) Close() error {
 //
 // It can be passed to loadFileFentrySecondObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileFentrySecondVariables struct {
-	Casts *ebpf.Variable `ebpf:"casts"`
-	Typed *ebpf.Variable `ebpf:"typed"`
+	Casts  *ebpf.Variable `ebpf:"casts"`
+	Fronts *ebpf.Variable `ebpf:"fronts"`
+	Typed  *ebpf.Variable `ebpf:"typed"`
 }
 
 // fileFentrySecondPrograms contains all programs after they have been loaded into the kernel.

@@ -61,6 +61,7 @@ const (
 	fileFentryProgAmpWantWriteFentry     = "amp_want_write_fentry"
 	fileFentryProgAmpWantWriteFileFentry = "amp_want_write_file_fentry"
 	fileFentryVarCasts                   = "casts"
+	fileFentryVarFronts                  = "fronts"
 	fileFentryVarTyped                   = "typed"
 )
 
@@ -162,8 +163,9 @@ type fileFentryMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileFentryVariableSpecs struct {
-	Casts *ebpf.VariableSpec `ebpf:"casts"`
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	Casts  *ebpf.VariableSpec `ebpf:"casts"`
+	Fronts *ebpf.VariableSpec `ebpf:"fronts"`
+	Typed  *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileFentryObjects contains all objects after they have been loaded into the kernel.
@@ -227,8 +229,9 @@ func (m *fileFentryMaps) Close() error {
 //
 // It can be passed to loadFileFentryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileFentryVariables struct {
-	Casts *ebpf.Variable `ebpf:"casts"`
-	Typed *ebpf.Variable `ebpf:"typed"`
+	Casts  *ebpf.Variable `ebpf:"casts"`
+	Fronts *ebpf.Variable `ebpf:"fronts"`
+	Typed  *ebpf.Variable `ebpf:"typed"`
 }
 
 // fileFentryPrograms contains all programs after they have been loaded into the kernel.

@@ -61,6 +61,7 @@ const (
 	fileKprobeProgAmpWantWriteFileKprobe = "amp_want_write_file_kprobe"
 	fileKprobeProgAmpWantWriteKprobe     = "amp_want_write_kprobe"
 	fileKprobeVarCasts                   = "casts"
+	fileKprobeVarFronts                  = "fronts"
 	fileKprobeVarTyped                   = "typed"
 )
 
@@ -162,8 +163,9 @@ type fileKprobeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fileKprobeVariableSpecs struct {
-	Casts *ebpf.VariableSpec `ebpf:"casts"`
-	Typed *ebpf.VariableSpec `ebpf:"typed"`
+	Casts  *ebpf.VariableSpec `ebpf:"casts"`
+	Fronts *ebpf.VariableSpec `ebpf:"fronts"`
+	Typed  *ebpf.VariableSpec `ebpf:"typed"`
 }
 
 // fileKprobeObjects contains all objects after they have been loaded into the kernel.
@@ -227,8 +229,9 @@ func (m *fileKprobeMaps) Close() error {
 //
 // It can be passed to loadFileKprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fileKprobeVariables struct {
-	Casts *ebpf.Variable `ebpf:"casts"`
-	Typed *ebpf.Variable `ebpf:"typed"`
+	Casts  *ebpf.Variable `ebpf:"casts"`
+	Fronts *ebpf.Variable `ebpf:"fronts"`
+	Typed  *ebpf.Variable `ebpf:"typed"`
 }
 
 // fileKprobePrograms contains all programs after they have been loaded into the kernel.

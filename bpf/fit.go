@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -25,7 +26,8 @@ func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache, lines boo
 		}
 	}
 	typed := casts || types == nil && !lacks(asm.FnGetCurrentTaskBtf) && !distrusts(cache)
-	for name, on := range map[string]bool{"casts": casts, "typed": typed} { // headers/typed.h
+	fronts := !casts && hasFront(types, cache)
+	for name, on := range map[string]bool{"casts": casts, "typed": typed, "fronts": fronts} { // headers/typed.h and file.h
 		if v := spec.Variables[name]; v != nil && on {
 			if err := v.Set(uint32(1)); err != nil {
 				return fmt.Errorf("set %s: %w", name, err)
@@ -37,6 +39,47 @@ func fit(spec *ebpf.CollectionSpec, types *btf.Spec, cache *btf.Cache, lines boo
 		p.Instructions = dead.withoutDead(p.Instructions)
 	}
 	return nil
+}
+
+// inodeFront is AMP_INODE_FRONT of headers/events.h, in bytes, and inodeMembers are what the programs expect in it.
+const inodeFront = 136
+
+var inodeMembers = []string{"i_mode", "i_uid", "i_gid", "i_sb", "i_ino", "i_size"}
+
+// changeMembers, the programs expect there too: a kernel has one or two of them (before 6.6, until 6.10, since 6.11).
+var changeMembers = []string{"i_ctime", "__i_ctime", "i_ctime_sec", "i_ctime_nsec"}
+
+// hasFront reports whether the front of an inode is known to hold what the programs read of it, in types or, if they are nil, in the kernel's own.
+func hasFront(types *btf.Spec, cache *btf.Cache) bool {
+	if types == nil {
+		kernel, err := cache.Kernel()
+		if err != nil {
+			return false
+		}
+		types = kernel
+	}
+	var inode *btf.Struct
+	return types.TypeByName("inode", &inode) == nil && inFront(inode.Members)
+}
+
+// inFront reports whether an inode's members that the programs read are all there, and in its front. Where members are in random order they are in
+// a structure without a name, and not found: nothing is gained there.
+func inFront(members []btf.Member) bool {
+	n, change := 0, false
+	for _, m := range members {
+		switch {
+		case slices.Contains(inodeMembers, m.Name):
+			n++
+		case slices.Contains(changeMembers, m.Name):
+			change = true
+		default:
+			continue
+		}
+		if size, err := btf.Sizeof(m.Type); err != nil || int(m.Offset.Bytes())+size > inodeFront {
+			return false
+		}
+	}
+	return n == len(inodeMembers) && change
 }
 
 // cast is a function of the kernel that gives an address a type to read it by, since 6.2.

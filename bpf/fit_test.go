@@ -91,3 +91,36 @@ func kernelCalls(program asm.Instructions) []string {
 	}
 	return names
 }
+
+// Where a member of an inode is not, or lies behind its front, it is read by itself.
+func TestInodeFront(t *testing.T) {
+	long := &btf.Int{Name: "long", Size: 8}
+	at := func(name string, bytes uint32, of btf.Type) btf.Member {
+		return btf.Member{Name: name, Type: of, Offset: btf.Bits(bytes * 8)}
+	}
+	half := &btf.Int{Name: "short", Size: 2}
+	id := &btf.Struct{Name: "kuid_t", Size: 4}
+	timespec := &btf.Struct{Name: "timespec64", Size: 16}
+	base := []btf.Member{at("i_mode", 0, half), at("i_uid", 4, id), at("i_gid", 8, id), at("i_sb", 40, &btf.Pointer{Target: &btf.Void{}}), at("i_ino", 64, long), at("i_size", 80, long)}
+	with := func(more ...btf.Member) []btf.Member { return append(slices.Clone(base), more...) }
+	for _, c := range []struct {
+		name    string
+		members []btf.Member
+		want    bool
+	}{
+		{"6.1", with(at("i_ctime", 120, timespec), at("i_private", 600, long)), true},
+		{"6.6", with(at("__i_ctime", 120, timespec)), true},
+		{"6.11", with(at("i_ctime_sec", 104, long), at("i_ctime_nsec", 124, &btf.Int{Size: 4})), true},
+		{"one that ends behind the front", with(at("i_ctime", 124, timespec)), false},
+		{"one behind it", append(base[1:len(base):len(base)], at("i_mode", 200, half), at("i_ctime", 120, timespec)), false},
+		{"no time", base, false},
+		{"no size", append(base[:5:5], at("i_ctime", 120, timespec)), false},
+		{"in random order", []btf.Member{{Type: &btf.Struct{Members: with(at("i_ctime", 120, timespec))}}}, false},
+		{"one of no size", with(at("i_ctime", 120, &btf.Void{}), at("i_ctime", 0, &btf.Fwd{Name: "timespec64"})), false},
+		{"none", nil, false},
+	} {
+		if got := inFront(c.members); got != c.want {
+			t.Errorf("%s: the front holds what is read: %v, expected %v", c.name, got, c.want)
+		}
+	}
+}

@@ -164,6 +164,9 @@ struct amp_prefix {
 /* Fixed part and tail of a record, at most. */
 #define AMP_RECORD_MAX 20480
 
+/* Bytes of the front of an inode, file.h. */
+#define AMP_INODE_FRONT 136
+
 /* Where walk() is, path.h. */
 struct amp_walk {
 	struct dentry *dentry;
@@ -183,6 +186,7 @@ struct amp_room {
 	__u32 cut;   /* walk(): path is not whole */
 	__u32 dotted; /* dotted(): prefix is */
 	struct amp_walk walk;
+	char front[AMP_INODE_FRONT] __attribute__((aligned(8)));
 	struct amp_prefix prefix;
 	char path[AMP_PATH_MAX + 256];
 	union {

@@ -43,16 +43,35 @@ static __always_inline int pseudo(struct super_block *sb)
 	       magic == SELINUX_MAGIC;
 }
 
-static __always_inline __u64 changed(struct inode *inode)
+/*
+ * Where the front of an inode has what an event tells of it, that is read into the room
+ * as a whole. A call for each field is a part of what an event costs that one can
+ * see, where there are no casts. The loader looks (fit.go): a kernel may have been
+ * built with the members of its structures in random order.
+ */
+const volatile __u32 fronts = 0;
+
+#define IN_FRONT(room, inode, field)                                                      \
+	({                                                                                \
+		typeof((inode)->field) _value;                                            \
+		if (fronts)                                                               \
+			_value = *(typeof(_value) *)((room)->front +                      \
+						     bpf_core_field_offset(typeof(*(inode)), field)); \
+		else                                                                      \
+			_value = READ(inode, field);                                      \
+		_value;                                                                   \
+	})
+
+static __always_inline __u64 changed(struct amp_room *room, struct inode *inode)
 {
 	if (bpf_core_field_exists(inode->i_ctime_sec))
-		return READ(inode, i_ctime_sec) * 1000000000ULL +
-		       READ(inode, i_ctime_nsec);
+		return IN_FRONT(room, inode, i_ctime_sec) * 1000000000ULL +
+		       IN_FRONT(room, inode, i_ctime_nsec);
 	if (bpf_core_field_exists(((struct inode___6_6 *)inode)->__i_ctime))
-		return READ((struct inode___6_6 *)inode, __i_ctime.tv_sec) * 1000000000ULL +
-		       READ((struct inode___6_6 *)inode, __i_ctime.tv_nsec);
-	return READ((struct inode___before_6_6 *)inode, i_ctime.tv_sec) * 1000000000ULL +
-	       READ((struct inode___before_6_6 *)inode, i_ctime.tv_nsec);
+		return IN_FRONT(room, (struct inode___6_6 *)inode, __i_ctime.tv_sec) * 1000000000ULL +
+		       IN_FRONT(room, (struct inode___6_6 *)inode, __i_ctime.tv_nsec);
+	return IN_FRONT(room, (struct inode___before_6_6 *)inode, i_ctime.tv_sec) * 1000000000ULL +
+	       IN_FRONT(room, (struct inode___before_6_6 *)inode, i_ctime.tv_nsec);
 }
 
 static __always_inline int regular(struct inode *inode)
@@ -85,14 +104,16 @@ static __always_inline struct amp_room *begin_file(enum amp_kind kind, struct in
 		r->group = ~0;
 		return room;
 	}
-	r->inode = READ(inode, i_ino);
-	r->size = READ(inode, i_size);
-	r->changed = changed(inode);
-	sb = READ(inode, i_sb);
+	if (fronts)
+		bpf_probe_read_kernel(room->front, sizeof(room->front), inode);
+	r->inode = IN_FRONT(room, inode, i_ino);
+	r->size = IN_FRONT(room, inode, i_size);
+	r->changed = changed(room, inode);
+	sb = IN_FRONT(room, inode, i_sb);
 	r->device = READ(sb, s_dev);
-	r->mode = READ(inode, i_mode);
-	r->owner = READ(inode, i_uid.val);
-	r->group = READ(inode, i_gid.val);
+	r->mode = IN_FRONT(room, inode, i_mode);
+	r->owner = IN_FRONT(room, inode, i_uid.val);
+	r->group = IN_FRONT(room, inode, i_gid.val);
 	return room;
 }
 
@@ -112,7 +133,7 @@ static __always_inline void key_of(struct amp_recent *e, struct amp_file_record 
  * An event of one file whose dentry and mount are known. What of it must be the
  * same for a repetition to be no news depends on the kind.
  */
-__attribute__((noinline)) int file_event(__u32 kind, __u64 dentry, __u64 mount, __u64 inode)
+static __attribute__((noinline)) int file_event(__u32 kind, __u64 dentry, __u64 mount, __u64 inode)
 {
 	struct amp_recent e = {};
 	struct amp_file_record *r;
@@ -150,19 +171,28 @@ __attribute__((noinline)) int file_event(__u32 kind, __u64 dentry, __u64 mount, 
 	return 0;
 }
 
+/* Of an argument. */
+static __always_inline int regular_file(struct file *file)
+{
+	struct inode *inode = ARGUMENT_READ(file, f_inode);
+
+	return (ARGUMENT_READ(inode, i_mode) & S_IFMT) == S_IFREG;
+}
+
 static __always_inline void event_of(enum amp_kind kind, struct file *file)
 {
-	file_event(kind, (__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
-		   (__u64)BPF_CORE_READ(file, f_inode));
+	struct path path = read_path(&file->f_path);
+
+	file_event(kind, (__u64)path.dentry, (__u64)path.mnt, (__u64)BPF_CORE_READ(file, f_inode));
 }
 
 /* A file was opened. */
 static __always_inline void opened(struct file *file)
 {
-	__u32 mode = READ(file, f_mode);
+	__u32 mode = ARGUMENT_READ(file, f_mode);
 
 	/* One without a name (O_TMPFILE) comes to be when it gets one. */
-	if (mode & FMODE_CREATED && !(mode & FMODE_NOACCOUNT) && regular(READ(file, f_inode)) &&
+	if (mode & FMODE_CREATED && !(mode & FMODE_NOACCOUNT) && regular_file(file) &&
 	    !unlinked(READ(file, f_path.dentry)))
 		event_of(AMP_FILE_CREATE, file);
 }
@@ -170,17 +200,17 @@ static __always_inline void opened(struct file *file)
 /* A file is about to be closed, by the last who had it. */
 static __always_inline void closing(struct file *file)
 {
-	__u32 mode = READ(file, f_mode);
+	__u32 mode = ARGUMENT_READ(file, f_mode);
 
 	if (mode & FMODE_WRITE && mode & FMODE_OPENED && !(mode & FMODE_NOACCOUNT) &&
-	    regular(READ(file, f_inode)))
+	    regular_file(file))
 		event_of(AMP_FILE_WRITE, file);
 }
 
 /* A file is mapped. */
 static __always_inline void mapped(struct file *file, __u64 protection)
 {
-	if (file && protection & PROT_EXEC && regular(READ(file, f_inode)))
+	if (file && protection & PROT_EXEC && regular_file(file))
 		event_of(AMP_FILE_MAP, file);
 }
 
@@ -192,6 +222,7 @@ __attribute__((noinline)) int copied(__u64 from_file, __u64 to_file)
 	struct amp_recent e = {};
 	struct amp_file_record *r;
 	struct amp_room *room;
+	struct path path;
 	__u32 place = 0;
 	__u64 at;
 	int ask;
@@ -211,16 +242,18 @@ __attribute__((noinline)) int copied(__u64 from_file, __u64 to_file)
 	}
 	ask = paths_decide(AMP_FILE_COPY);
 
-	walk((__u64)BPF_CORE_READ(from, f_path.dentry), (__u64)BPF_CORE_READ(from, f_path.mnt), room->slot);
+	path = read_path(&from->f_path);
+	walk((__u64)path.dentry, (__u64)path.mnt, room->slot);
 	if (room->cut)
 		r->head.flags |= AMP_PATH_TRUNCATED;
 	if (ask) {
 		at = room->at & (AMP_PATH_MAX - 1);
 		place = place_of(room, room->path + at, AMP_PATH_MAX - at);
 	}
-	r->path_size = append_path(room, BPF_CORE_READ(from, f_path.dentry));
+	r->path_size = append_path(room, path.dentry);
 
-	walk((__u64)BPF_CORE_READ(to, f_path.dentry), (__u64)BPF_CORE_READ(to, f_path.mnt), room->slot);
+	path = read_path(&to->f_path);
+	walk((__u64)path.dentry, (__u64)path.mnt, room->slot);
 	if (room->cut)
 		r->head.flags |= AMP_TARGET_TRUNCATED;
 	if (ask) {
@@ -233,7 +266,7 @@ __attribute__((noinline)) int copied(__u64 from_file, __u64 to_file)
 			return 0;
 		}
 	}
-	r->target_size = append_path(room, BPF_CORE_READ(to, f_path.dentry));
+	r->target_size = append_path(room, path.dentry);
 	r->head.merged = remember(&e);
 	send(room);
 	return 0;

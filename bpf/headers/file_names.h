@@ -19,7 +19,6 @@ __attribute__((noinline)) int append_name(__u32 slot, __s32 directory, __u64 nam
 	struct amp_room *room = bpf_map_lookup_elem(&rooms, &slot);
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	struct path path = {};
-	struct file *file;
 	char first = 0, nul = 0;
 	__u64 at, begun;
 	long n;
@@ -29,15 +28,11 @@ __attribute__((noinline)) int append_name(__u32 slot, __s32 directory, __u64 nam
 	begun = room->size;
 	bpf_probe_read_user(&first, 1, (void *)name);
 	if (first == '/') {
-		path.mnt = BPF_CORE_READ(fs, root.mnt);
-		path.dentry = BPF_CORE_READ(fs, root.dentry);
+		path = read_path(&fs->root);
 	} else if (directory == AT_FDCWD) {
-		path.mnt = BPF_CORE_READ(fs, pwd.mnt);
-		path.dentry = BPF_CORE_READ(fs, pwd.dentry);
+		path = read_path(&fs->pwd);
 	} else {
-		file = (struct file *)file_of(directory);
-		path.mnt = BPF_CORE_READ(file, f_path.mnt);
-		path.dentry = BPF_CORE_READ(file, f_path.dentry);
+		path = read_path(&((struct file *)file_of(directory))->f_path);
 	}
 	walk((__u64)path.dentry, (__u64)path.mnt, slot);
 	append_walked(room);

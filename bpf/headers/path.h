@@ -28,6 +28,21 @@ static __always_inline int mounts_known(void)
 	return bpf_core_field_exists(((struct mount *)0)->mnt_mountpoint);
 }
 
+/* A path of the kernel's: one call, unless that was built with the members of its
+ * structures in random order. */
+static __always_inline struct path read_path(const struct path *from)
+{
+	struct path path = {};
+
+	if (bpf_core_field_offset(struct path, dentry) == sizeof(path.mnt)) {
+		bpf_core_read(&path, sizeof(path), from);
+	} else {
+		path.mnt = BPF_CORE_READ(from, mnt);
+		path.dentry = BPF_CORE_READ(from, dentry);
+	}
+	return path;
+}
+
 struct amp_step {
 	struct dentry *parent;
 	struct qstr name;

@@ -38,4 +38,20 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 	})
 #define READ(from, field) READ_BY(1, from, field)
 
+/* The same for an argument of the function that a program hangs at, and for what was
+ * read from there by this. A trampoline's have their types, in any kernel. */
+#ifdef AMP_TRAMPOLINES
+#define ARGUMENT_READ(from, field)                                             \
+	({                                                                     \
+		typeof((from)->field) _value;                                  \
+		if (casts)                                                     \
+			_value = CAST(from)->field;                            \
+		else                                                           \
+			_value = (from)->field;                                \
+		_value;                                                        \
+	})
+#else
+#define ARGUMENT_READ(from, field) READ(from, field)
+#endif
+
 #endif

@@ -43,7 +43,8 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 	struct amp_room *room;
 	struct fs_struct *fs;
 	struct mm_struct *mm;
-	__u64 start, args, at;
+	__u64 start, args, end;
+	struct path at;
 	long path;
 
 	if (!mine(which, AMP_EXEC, 0))
@@ -77,24 +78,25 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 	if (READ(bprm, interp) != filename)
 		r->head.flags |= AMP_SCRIPT;
 
-	walk((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt),
-	     room->slot);
+	at = read_path(&file->f_path);
+	walk((__u64)at.dentry, (__u64)at.mnt, room->slot);
 	if (!path_goes_on(room, AMP_EXEC)) {
 		leave(room);
 		return;
 	}
 	if (room->cut)
 		r->head.flags |= AMP_EXE_TRUNCATED;
-	r->exe_size = append_path(room, BPF_CORE_READ(file, f_path.dentry));
+	r->exe_size = append_path(room, at.dentry);
 
 	fs = TASK_READ(task, fs);
-	walk((__u64)BPF_CORE_READ(fs, pwd.dentry), (__u64)BPF_CORE_READ(fs, pwd.mnt), room->slot);
+	at = read_path(&fs->pwd);
+	walk((__u64)at.dentry, (__u64)at.mnt, room->slot);
 	if (room->cut)
 		r->head.flags |= AMP_DIRECTORY_TRUNCATED;
 	r->cwd_size = append_walked(room);
 
-	at = room->size;
-	if (at > AMP_RECORD_MAX) { /* which it is not, but the verifier does not know */
+	end = room->size;
+	if (end > AMP_RECORD_MAX) { /* which it is not, but the verifier does not know */
 		leave(room);
 		count(AMP_EXEC, AMP_MISSED);
 		return;
@@ -106,12 +108,12 @@ static __always_inline void executed(struct bpf_raw_tracepoint_args *ctx, enum p
 		args = AMP_ARGS_MAX;
 		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}
-	if (!mm || bpf_probe_read_user(room->record + at, args, (void *)start)) {
+	if (!mm || bpf_probe_read_user(room->record + end, args, (void *)start)) {
 		args = 0;
 		r->head.flags |= AMP_ARGS_TRUNCATED;
 	}
 	r->args_size = args;
-	room->size = at + args;
+	room->size = end + args;
 	send(room);
 }
 

@@ -68,7 +68,11 @@ func NewKernel(ctx context.Context, f *health.Facts, prepare Preparation, out io
 			say(newKernelFailed.With(release, whyNot(err)))
 			return false
 		}
-		say(newKernelDerived.With(release))
+		if f.Host.Kernel.Value.Other {
+			say(newKernelDerived.With(release))
+		} else {
+			say(runningKernelDerived.With(release))
+		}
 	case layout.None:
 		say(newKernelFailed.With(release, whyNot(layouts.Reason)))
 		if layouts.Reason.Why == layout.NoCompiler || layouts.Reason.Why == layout.NoMake {
@@ -120,5 +124,9 @@ var (
 	newKernelDerived = fault.Text{
 		EN: "the layouts of the kernel %s are derived from its headers: it is monitored in full after a reboot",
 		JA: "カーネル %s の構造体の配置をヘッダーから導出しました。再起動後も完全に監視されます",
+	}
+	runningKernelDerived = fault.Text{
+		EN: "the layouts of the kernel %s, which runs, are derived from its headers: it is monitored in full without a reboot",
+		JA: "稼働中のカーネル %s の構造体の配置をヘッダーから導出しました。再起動せずに完全に監視されます",
 	}
 )

@@ -38,6 +38,10 @@ func TestNewKernel(t *testing.T) {
 		{name: "derived before", change: []func(*health.Facts){headers, layouts(layout.Found{Origin: layout.Cached})}, ready: true},
 		{name: "headers", change: []func(*health.Facts){headers, layouts(layout.Found{Origin: layout.Derived})}, derived: true, ready: true, says: []string{release + " are derived"}},
 		{
+			name: "headers of the kernel that runs", change: []func(*health.Facts){headers, layouts(layout.Found{Origin: layout.Derived}), func(f *health.Facts) { f.Host.Kernel.Value.Other = false }},
+			derived: true, ready: true, says: []string{"which runs, are derived", "without a reboot"},
+		},
+		{
 			name: "headers, and the build fails", change: []func(*health.Facts){headers, layouts(layout.Found{Origin: layout.Derived})},
 			failure: &layout.Error{Why: layout.BuildFailed, Detail: "x.c:1: error: y"}, derived: true, says: []string{"fault 16", "x.c:1: error: y"},
 		},
@@ -111,6 +115,17 @@ func TestNewKernelModules(t *testing.T) {
 	}{
 		{name: "there", asked: true, ready: true},
 		{name: "built", built: true, asked: true, ready: true, says: []string{"built for " + release}},
+		{
+			name: "built for the kernel that runs", built: true, asked: true, ready: true, says: []string{"built for " + release + ", which runs", "without a reboot", "amp-remediate 8"},
+			change: func(f *health.Facts) { f.Host.Kernel.Value.Other = false },
+		},
+		{
+			name: "built anew for the kernel that runs, where they are loaded", built: true, asked: true, ready: true, says: []string{"after a reboot"},
+			change: func(f *health.Facts) {
+				f.Host.Kernel.Value.Other = false
+				f.Modules.Loaded = map[string]host.Reading[bool]{kmod.FileModule: host.Read(true, ""), kmod.NetworkModule: host.Read(true, "")}
+			},
+		},
 		{name: "no headers", err: lacks(layout.NoHeaders, ""), asked: true, says: []string{"faults 8 and 9", "apt-get install -y linux-headers-" + release}},
 		{name: "no compiler", err: lacks(layout.NoCompiler, "gcc-12"), asked: true, says: []string{"faults 8 and 9", "apt-get install -y gcc-12"}},
 		{

@@ -24,13 +24,18 @@ func newKernelModules(ctx context.Context, f *health.Facts, prepare Preparation,
 		}
 		return false
 	}
-	if built {
+	running := built && !f.Host.Kernel.Value.Other && !f.Modules.Support().Yes
+	if built && !running {
 		say(newKernelModulesBuilt.With(release))
 	}
 	if asks := keyLacking(f); asks != "" {
 		say(newKernelNoKey.With(release, asks))
 		say(hookCommand.With("amp-remediate 8"))
 		return false
+	}
+	if running { // headers came later than the kernel: modules are loaded when the service starts, which is no matter of a package manager's hook
+		say(runningKernelModulesBuilt.With(release))
+		say(hookCommand.With("amp-remediate 8"))
 	}
 	return true
 }
@@ -79,6 +84,10 @@ var (
 	newKernelModulesBuilt = fault.Text{
 		EN: "the kernel modules are built for %s: it is monitored in full after a reboot",
 		JA: "%s 用のカーネルモジュールをビルドしました。再起動後も完全に監視されます",
+	}
+	runningKernelModulesBuilt = fault.Text{
+		EN: "the kernel modules are built for %s, which runs. They are loaded, and it is monitored in full without a reboot, by:",
+		JA: "稼働中のカーネル %s 用のモジュールをビルドしました。次のコマンドでロードすると、再起動せずに完全に監視されます:",
 	}
 	newKernelNoKey = fault.Text{
 		EN: "after a reboot into %s the kernel modules will not be loaded (faults 8 and 9), since only signed ones are (%s), and no key of this host is trusted for that:",

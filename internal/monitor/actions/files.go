@@ -227,6 +227,9 @@ func mapExecutable(s *fileScript) error {
 		return err
 	}
 	defer f.Close()
+	if err := unix.SchedSetaffinity(0, firstCPU()); err != nil {
+		return err
+	}
 	s.expects(monitor.FileMap, "a", "")
 	for _, protection := range []int{unix.PROT_READ, unix.PROT_READ | unix.PROT_EXEC, unix.PROT_READ | unix.PROT_EXEC} { // the third is a repetition
 		b, err := unix.Mmap(int(f.Fd()), 0, 5, protection, unix.MAP_PRIVATE)

@@ -42,6 +42,7 @@ func repeatWrites(r *Report) error {
 	})
 }
 
+// firstCPU is one processor for a thread to stay on: what was told lately is remembered by processor, and would be told anew from another one.
 func firstCPU() *unix.CPUSet {
 	var all, one unix.CPUSet
 	unix.SchedGetaffinity(0, &all)

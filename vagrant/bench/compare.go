@@ -10,7 +10,7 @@ const allowed = 0.03
 func Regressions(baseline, now Result) []string {
 	var out []string
 	for _, old := range baseline.Costs {
-		if old.Monitor != Own {
+		if !own(old.Monitor) {
 			continue
 		}
 		c, ok := now.cost(old.Monitor, old.Coverage, old.Workload)

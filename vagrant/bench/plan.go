@@ -14,8 +14,11 @@ const Guest = "debian12-bench"
 // Rounds is how often each workload is measured, after one round to warm up.
 const Rounds = 3
 
-// Own is the monitor that is compared with the baseline.
+// Own is the monitor that is compared with the baseline. Those named OWN-SOURCE are the same by another source of events.
 const Own = "amp"
+
+// own reports whether a monitor is this connector, by whatever source.
+func own(monitor string) bool { return monitor == Own || strings.HasPrefix(monitor, Own+"-") }
 
 // Bare is the monitor that is none.
 const Bare = "bare"
@@ -32,7 +35,10 @@ type Monitor struct {
 // Monitors are in the order in which they are measured.
 var Monitors = []Monitor{
 	{Bare, nil},
-	{Own, map[string]string{"exec": "**amp-connector**, exec and exit", "file": "**amp-connector**, file changes", "network": "**amp-connector**, flows", "all": "**amp-connector**, every event"}},
+	{Own, map[string]string{"exec": "**amp-connector**, exec", "file": "**amp-connector**, file changes", "network": "**amp-connector**, flows", "all": "**amp-connector**, every event"}},
+	{"amp-kprobe", map[string]string{"all": "**amp-connector**, no BTF: probes"}},
+	{"amp-modules", map[string]string{"all": "**amp-connector**, kernel modules"}},
+	{"amp-degraded", map[string]string{"all": "**amp-connector**, degraded"}},
 	{"auditd", map[string]string{"exec": "auditd + laurel, exec", "file": "auditd + laurel, file changes", "network": "auditd + laurel, connect and accept", "all": "auditd + laurel, all three"}},
 	{"bcc", map[string]string{"exec": "execsnoop", "file": "opensnoop", "network": "tcpconnect", "all": "execsnoop + opensnoop + tcpconnect"}},
 	{"bpftrace", map[string]string{"exec": "bpftrace one-liner (pid, comm, path)"}},

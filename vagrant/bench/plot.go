@@ -167,7 +167,7 @@ func (p panel) draw(b *bytes.Buffer, y int) {
 // draw draws a row: the monitor's name, its bar, its figure.
 func (c bar) draw(b *bytes.Buffer, s scale, y int) {
 	class, nameClass := "bar", "name"
-	if c.Monitor == Own {
+	if own(c.Monitor) {
 		class, nameClass = "bar own", "own-name"
 	}
 	baseline := y + rowHeight/2 + 4

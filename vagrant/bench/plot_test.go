@@ -82,7 +82,7 @@ func TestPlotsShowTheFigures(t *testing.T) {
 			if added, err := strconv.ParseFloat(bar.added, 64); !ok || err != nil || added != cost.Added {
 				t.Errorf("%s: %s, %s: bar %+v, expected one of %g µs", c.file, cost.Workload, cost.Monitor, bar, cost.Added)
 			}
-			if own := strings.Contains(bar.class, "own"); own != (cost.Monitor == Own) {
+			if shown := strings.Contains(bar.class, "own"); shown != own(cost.Monitor) {
 				t.Errorf("%s: %s has the class %q", c.file, cost.Monitor, bar.class)
 			}
 			if (bar.width > 0) != (cost.Added > 0) {

@@ -1,33 +1,39 @@
-# This connector, as its package and systemd run it.
+# This connector, as its package and systemd run it. amp-NAME.sh is the same by another source: it sets source and monitor anew, and prepare.
 # shellcheck shell=bash disable=SC2034
 packages=''
 coverages='exec file network all'
 log=/var/log/cisco/events.jsonl
 kinds='exec exit create write rename link delete attributes map copy open close listen module bpf trace credentials'
+source=ebpf # as the status names it
+monitor='' # element of the policy
+
+# prepare takes from the host what the connector is to do without.
+prepare() { :; }
 
 start() {
+	prepare
 	[[ -d /opt/cisco/amp ]] || apt-get install -y -q /media/amplab/packages/amp-connector.deb >/bench/install.log 2>&1
 	systemctl stop cisco-amp.service
 	rm -f $log*
 	policy "$1" >/opt/cisco/amp/etc/policy.xml
 	systemctl start cisco-amp.service
-	until ampcli status -o json | tr -d ' \n' | grep -q '"name":"ebpf"'; do sleep 1; done
+	until ampcli status -o json | tr -d ' \n' | grep -q "\"source\":{\"name\":\"$source\""; do sleep 1; done
 }
 
-# policy COVERAGE: leaves out the kinds that the others are not asked for either.
+# policy COVERAGE: leaves out the kinds that the others are not asked for either, and scans, which none of them makes.
 policy() {
 	local wanted kind
 	case $1 in
-	exec) wanted='exec exit' ;;
+	exec) wanted='exec' ;;
 	file) wanted='create write rename link delete attributes' ;;
 	network) wanted=open ;;
 	all) wanted=$kinds ;;
 	esac
-	echo '<policy version="1"><exclusions>'
+	echo "<policy version=\"1\">$monitor<exclusions>"
 	for kind in $kinds; do
 		[[ " $wanted " == *" $kind "* ]] || echo "<kind name=\"$kind\"/>"
 	done
-	echo '</exclusions></policy>'
+	echo '</exclusions><scan enabled="false"/></policy>'
 }
 
 stop() {

@@ -132,6 +132,7 @@ func benchFiles(p lab.Payload, name, scratch string) error {
 	p.Files["load.c"] = filepath.Join(benchDir, "load", "load.c")
 	p.Files["run.sh"] = filepath.Join(benchDir, "run.sh")
 	p.Files["monitor.sh"] = filepath.Join(benchDir, "monitors", name+".sh")
+	p.Files["amp.sh"] = filepath.Join(benchDir, "monitors", bench.Own+".sh") // on which the connector by another source stands
 	return filepath.WalkDir(filepath.Join(benchDir, "compile"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			p.Files["compile/"+d.Name()] = path

@@ -61,12 +61,14 @@ endef
 # The longest ones begin first, so that none of them is left alone at the end.
 native:
 	@echo "== native tests"
-	@$(GO) test -json -timeout 45m $$($(GO) list ./packaging ./installer ./selinux ./... | grep -vE '$(CONCURRENT)') > $(RESULTS)/native.json || true
+	@packages=$$($(GO) list ./packaging ./installer ./selinux ./... | grep -vE '$(CONCURRENT)'); \
+		$(GO) test -json -timeout 45m $$packages > $(RESULTS)/native.json || true
 
 # One package after the other: a fork bomb beside the daemon is none of what the degraded source is asked about.
 race:
 	@echo "== native tests with the race detector"
-	@$(GO) test -json -race -p 1 -timeout 45m $$($(GO) list ./... | grep -E '$(CONCURRENT)') > $(RESULTS)/race.json || true
+	@packages=$$($(GO) list ./... | grep -E '$(CONCURRENT)'); \
+		$(GO) test -json -race -p 1 -timeout 45m $$packages > $(RESULTS)/race.json || true
 
 guests:
 	@echo "== guest tests"

@@ -27,28 +27,32 @@ func identify(path string) (identity, error) {
 	return identity{uint64(sys.Dev), sys.Ino, st.Size(), st.ModTime()}, nil
 }
 
-// lockFile makes programs that update the ledger take turns. The folder is locked (flock(2)), because the file is replaced each time.
-// The lock is held for one read and one write, so waiting for it is short; the kernel drops it when its holder dies.
+// lockSuffix ends the name of the file that the lock is on.
+const lockSuffix = ".lock"
+
+// lockFile makes programs that update the ledger take turns (flock(2)). The lock is on a file of its own, because the ledger is replaced each time. It
+// is one that others cannot open: whoever can open a file, or the folder, can lock it for as long as he likes, and would keep all faults from being
+// judged. The lock is held for one read and one write, so waiting for it is short; the kernel drops it when its holder dies.
 func (l *Ledger) lockFile() (unlock func(), err error) {
-	dir := filepath.Dir(l.path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	path := l.path + lockSuffix
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return func() {}, err
 	}
-	d, err := os.Open(dir)
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return func() {}, err
 	}
 	for {
-		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	if err != nil {
-		d.Close()
-		return func() {}, &os.PathError{Op: "flock", Path: dir, Err: err}
+		f.Close()
+		return func() {}, &os.PathError{Op: "flock", Path: path, Err: err}
 	}
-	return func() { d.Close() }, nil
+	return func() { f.Close() }, nil
 }
 
 // write replaces the file: a reader sees the old or the new one, and after a power loss one of them is there.

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,8 +158,8 @@ func TestFileIsReadBackAndOnlyWrittenOnChange(t *testing.T) {
 		t.Errorf("mode %v, expected 0644", st.Mode())
 	}
 	leftovers, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
-	if len(leftovers) != 1 {
-		t.Errorf("files left: %v", leftovers)
+	if !slices.Equal(leftovers, []string{path, path + lockSuffix}) {
+		t.Errorf("files left: %v, expected the ledger and its lock", leftovers)
 	}
 }
 
@@ -171,6 +173,39 @@ func TestTwoWritersTakeTurns(t *testing.T) {
 	s, err := ReadLedger(path)
 	if err != nil || len(s.Raised()) != 2 || len(s.Findings) != 3 {
 		t.Errorf("%+v, %v; expected 5 and 19 raised, 16 unknown", s.Findings, err)
+	}
+}
+
+// Who may only read the folder cannot keep the ledger from being updated: a lock is to be had of all that can be opened.
+func TestReadersCannotLockTheLedger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "faults.json")
+	l, _ := OpenLedger(path)
+	l.Settle(start, []Finding{finding(19, Raised)})
+	for _, name := range []string{filepath.Dir(path), path} {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			t.Fatal(err)
+		}
+	}
+	updated := make(chan error, 1)
+	go func() {
+		_, err := l.Settle(start.Add(time.Minute), []Finding{finding(19, Clear)})
+		updated <- err
+	}()
+	select {
+	case err := <-updated:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("whoever can read the folder keeps the ledger from being updated")
+	}
+	if fi, err := os.Lstat(path + lockSuffix); err != nil || fi.Mode() != 0o600 {
+		t.Errorf("the file of the lock: %v, %v; expected mode 0600", fi, err)
 	}
 }
 

@@ -48,8 +48,8 @@ func (e *HeldError) Error() string {
 // Lock is one program's turn.
 type Lock struct{ file *os.File }
 
-// Acquire takes the lock on the file at path, which it makes, with mode 0644, in a directory that is there. It waits for at most wait while
-// another program holds it, and for this one the file then says program. Where there is no room for that, the lock is held all the same.
+// Acquire takes the lock on the file at path, which it makes, in a directory that is there. Its mode is 0600: whoever can open a file, to read it
+// alone too, can lock it for as long as he likes. It waits for at most wait while another program holds it, and for this one the file then says program. Where there is no room for that, the lock is held all the same.
 // Errors: HeldError, with that of ctx where it ended first, and those of open(2) and flock(2).
 func Acquire(ctx context.Context, path, program string, wait time.Duration, now time.Time) (*Lock, error) {
 	limited, cancel := context.WithTimeout(ctx, wait)
@@ -79,8 +79,12 @@ func (l *Lock) Release() error {
 
 // lock opens path and locks it.
 func lock(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o600); err != nil { // of one that was made with another mode
+		f.Close()
 		return nil, err
 	}
 	err = flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
@@ -90,6 +94,10 @@ func lock(ctx context.Context, path string, wait time.Duration) (*os.File, error
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		f.Close()
 		return nil, &os.PathError{Op: "flock", Path: path, Err: err}
+	}
+	if wait <= 0 {
+		defer f.Close()
+		return nil, held(f, 0)
 	}
 	return waitFor(ctx, f, wait)
 }

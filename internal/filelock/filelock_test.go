@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,42 @@ func TestTurns(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(path); len(b) != 0 {
 		t.Errorf("the file of a lock that nobody holds: %s", b)
+	}
+}
+
+// Others cannot open the file: whoever can, to read it alone too, can lock it and never let it go.
+func TestOthersCannotOpenTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	for _, before := range []string{"it is made", "it was made with another mode"} {
+		lock, err := Acquire(t.Context(), path, "first", 0, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fi, err := os.Lstat(path); err != nil || fi.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v; expected mode 0600", before, fi, err)
+		}
+		lock.Release()
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Who does not wait leaves nobody behind who does: he would have the lock for a moment, when nobody expects it.
+func TestNobodyWaitsForWhoDoesNot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := Acquire(t.Context(), path, "first", 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Release()
+	before := runtime.NumGoroutine()
+	var held *HeldError
+	if _, err := Acquire(t.Context(), path, "second", 0, now); !errors.As(err, &held) || held.Holder.Program != "first" {
+		t.Errorf("%v", err)
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines, %d before", after, before)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 // ErrRunning is in the chain of the error of Run when another daemon holds the pid file.
 var ErrRunning = errors.New("another ampdaemon is running")
 
-// pidFile is held by flock(2), so that a stale file is told from a true one, and two daemons never run at once.
+// pidFile is held by flock(2), so that a stale file is told from a true one, and two daemons never run at once. Others cannot open it: whoever can
+// open a file can lock it, and after a daemon that was killed, and left the file, no other one would start.
 type pidFile struct {
 	file *os.File
 	path string
@@ -26,8 +27,12 @@ func lockPIDFile(path string) (*pidFile, error) {
 		return nil, err
 	}
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
+			return nil, err
+		}
+		if err := f.Chmod(0o600); err != nil { // of one that was made with another mode
+			f.Close()
 			return nil, err
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {

@@ -96,6 +96,9 @@ func TestStalePIDFileIsTaken(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != fmt.Sprintln(os.Getpid()) {
 		t.Errorf("pid file has %q", b)
 	}
+	if fi, err := os.Lstat(path); err != nil || fi.Mode() != 0o600 {
+		t.Errorf("%v, %v; expected mode 0600: whoever can open the file can lock it", fi, err)
+	}
 	p.release()
 }
 

@@ -3,13 +3,11 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/monitor"
 	"github.com/ampconnector/amp/internal/policy"
@@ -54,7 +52,8 @@ type prefix struct {
 	Path [policy.MaxPathBytes + 1]byte
 }
 
-// apply turns settings into what the kernel's side compares. An executable that is not there is nobody's, and is left out.
+// apply turns settings into what the kernel's side compares. An executable that is not there, or that cannot be looked at, is nobody's, and is left
+// out, as by monitor.NewFilter.
 func apply(s monitor.Settings) (*applied, error) {
 	a := &applied{
 		kinds: s.Kinds, reduced: s.Reduced,
@@ -73,11 +72,8 @@ func apply(s monitor.Settings) (*applied, error) {
 	}
 	for _, p := range x.Processes {
 		e, err := executableAt(p.Path)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-			continue
-		}
 		if err != nil {
-			return nil, fmt.Errorf("exclude the processes of %s: %w", p.Path, err)
+			continue
 		}
 		if p.Children {
 			a.executables[e] |= withChildren

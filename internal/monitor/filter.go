@@ -1,10 +1,6 @@
 package monitor
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +29,8 @@ const (
 	systemPlace         // seen even while monitoring is reduced
 )
 
-// NewFilter prepares settings. An executable that is not there is nobody's, and is left out.
+// NewFilter prepares settings. An executable that is not there, or that cannot be looked at, is nobody's, and is left out: to see too much is better
+// than to see nothing, and whether a path leads anywhere may be up to those who have rights in its folder.
 func NewFilter(s Settings) (*Filter, error) {
 	x := s.Exclusions
 	f := &Filter{
@@ -51,9 +48,7 @@ func NewFilter(s Settings) (*Filter, error) {
 		f.users[uid] = true
 	}
 	for _, p := range x.Processes {
-		if err := f.exclude(p); err != nil {
-			return nil, fmt.Errorf("exclude the processes of %s: %w", p.Path, err)
-		}
+		f.exclude(p)
 	}
 	for _, p := range x.Paths {
 		f.places[p] |= excludedPlace
@@ -64,19 +59,16 @@ func NewFilter(s Settings) (*Filter, error) {
 	return f, nil
 }
 
-func (f *Filter) exclude(p policy.ProcessExclusion) error {
+func (f *Filter) exclude(p policy.ProcessExclusion) {
 	var st unix.Stat_t
-	if err := unix.Stat(p.Path, &st); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return os.NewSyscallError("stat", err)
+	if unix.Stat(p.Path, &st) != nil {
+		return
 	}
 	e := executable{uint64(st.Dev), st.Ino}
 	f.executables[e] = f.executables[e] || p.Children
 	if p.Children {
 		f.parents[p.Path] = true
 	}
-	return nil
 }
 
 // Verdict is what becomes of an event.

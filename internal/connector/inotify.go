@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -65,8 +66,13 @@ func (w *pathWatch) follow(paths []string) {
 	old := w.names
 	w.names = map[int32]map[string]string{}
 	for dir, names := range wanted {
-		if wd, err := w.add(dir); err == nil {
+		wd, err := w.add(dir)
+		switch {
+		case err != nil:
+		case w.names[wd] == nil:
 			w.names[wd] = names
+		default: // two paths lead to the directory, as to that of rpm's database
+			maps.Copy(w.names[wd], names)
 		}
 	}
 	for wd := range old {

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,6 +89,30 @@ func TestOtherNamesAndReadingAreNotSeen(t *testing.T) {
 	os.Remove(passwd) // which is seen, and comes after what would have been
 	if what := <-seen; what != passwd || len(seen) != 0 {
 		t.Errorf("seen %q and %d more", what, len(seen))
+	}
+}
+
+// A directory to which two paths lead is one watch of the kernel's, by which both are told.
+func TestTwoPathsToADirectoryAreWatched(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(real, 0o755), os.Symlink(real, link)); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan string, 100)
+	follow, err := watchPaths(t.Context(), func(what string) { seen <- what })
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := filepath.Join(real, "first"), filepath.Join(link, "second")
+	follow([]string{first, second})
+	for _, path := range []string{first, second} {
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !await(seen, path) {
+			t.Errorf("%s was made, and nothing is told", path)
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func TestChoose(t *testing.T) {
 			f.Daemon, f.BPF.Load = true, host.NotKnown[bool]("bpf(2)", syscall.EPERM)
 		}, monitor.Degraded, "operation not permitted"},
 		{"too old, whoever asks", func(f *Facts) { f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EINVAL) }, monitor.Degraded, "refuses eBPF programs: invalid argument"},
+		{"short of memory at the moment", func(f *Facts) {
+			f.Daemon, f.BPF.Load = true, host.NotKnown[bool]("bpf(2)", syscall.ENOMEM)
+		}, monitor.EBPFKernelBTF, "cannot allocate memory"},
 		{"no BTF", func(f *Facts) { f.BPF.KernelBTF.Value = false }, monitor.Degraded, "no BTF"},
 		{"no BTF, no compiler", func(f *Facts) { noBTF(f); layouts(layout.None, errNoCompiler)(f) }, monitor.Degraded, "gcc-12"},
 		{"no BTF, in a file", func(f *Facts) { noBTF(f); layouts(layout.External, nil)(f) }, monitor.EBPFExternalBTF, "it is in /boot/btf"},

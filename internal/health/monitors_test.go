@@ -175,6 +175,7 @@ func TestMonitorRules(t *testing.T) {
 		{"refused by the verifier", 16, []func(*Facts){monitored(Monitoring{Source: monitor.Degraded, Chosen: monitor.EBPFKernelBTF, Error: "R1 invalid mem access"})}, fault.Raised, "R1 invalid mem access", []string{CauseProgramsRefused}},
 		{"no right to ask", 16, []func(*Facts){noRight}, fault.Unknown, "", nil},
 		{"the daemon has no right", 16, []func(*Facts){func(f *Facts) { f.Daemon = true; f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.EPERM) }}, fault.Raised, "operation not permitted", []string{CauseProgramsRefused}},
+		{"the daemon is short of memory", 16, []func(*Facts){func(f *Facts) { f.Daemon = true; f.BPF.Load = host.NotKnown[bool]("bpf(2)", syscall.ENOMEM) }}, fault.Unknown, "cannot allocate memory", nil},
 		{"no right to ask, and the daemon has none", 16, []func(*Facts){noRight, monitored(standIn)}, fault.Raised, "operation not permitted", []string{CauseProgramsRefused}},
 		{"a right to ask, and the daemon has none", 16, []func(*Facts){monitored(standIn)}, fault.Unknown, "this program may load them, and the connector goes without", nil},
 		{"a right to ask, and the daemon is refused for another reason", 16, []func(*Facts){modules(nil, false, false), monitored(standIn)}, fault.Clear, "lets eBPF programs load", nil},

@@ -2,6 +2,7 @@ package health
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 
 	"github.com/ampconnector/amp/internal/fault"
@@ -123,11 +124,18 @@ var (
 // selinuxRefuses reports whether fault 19 is there.
 func selinuxRefuses(f *Facts) bool { return (rule19{}).Check(f).State == fault.Raised }
 
+// passing are errors of a host that is short of something, or of a call that was interrupted. They say nothing of what the kernel lets load: the source
+// that is open need not be given up for them.
+var passing = []syscall.Errno{syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.EINTR}
+
 // kernelRefused reports whether the probe met the kernel's own refusal. A refusal for want of rights may be meant for the asking process
 // alone, unless that is the daemon, or the daemon met one too.
 func kernelRefused(f *Facts) bool {
 	var errno syscall.Errno
-	return errors.As(f.BPF.Load.Err, &errno) && (f.Daemon || errno != syscall.EPERM && errno != syscall.EACCES || daemonRefused(f))
+	if !errors.As(f.BPF.Load.Err, &errno) || slices.Contains(passing, errno) {
+		return false
+	}
+	return f.Daemon || errno != syscall.EPERM && errno != syscall.EACCES || daemonRefused(f)
 }
 
 // daemonRefused reports whether the kernel refuses programs to the daemon: where it offers BTF, and SELinux refuses nothing, the daemon has no other

@@ -183,7 +183,7 @@ func expected(source monitor.Source, s monitor.Settings, program string) monitor
 		}
 	}
 	for _, p := range x.Paths {
-		if within := canaryDirectory + "/"; strings.HasPrefix(within, p) {
+		if strings.HasSuffix(p, "/") && strings.HasPrefix(canaryDirectory+"/", p) {
 			kinds &^= monitor.FileKinds
 		}
 	}

@@ -238,6 +238,7 @@ func TestExpected(t *testing.T) {
 		{"user excluded", with(func(s *monitor.Settings) { s.Exclusions.Users = []uint32{uint32(os.Getuid())} }), 0},
 		{"program excluded", with(func(s *monitor.Settings) { s.Exclusions.Processes = []policy.ProcessExclusion{{Path: "/ampdaemon"}} }), 0},
 		{"state directory excluded", with(func(s *monitor.Settings) { s.Exclusions.Paths = []string{"/var/lib/cisco/"} }), canaryKinds &^ monitor.FileKinds},
+		{"a file excluded whose path the directory's begins with", with(func(s *monitor.Settings) { s.Exclusions.Paths = []string{"/var/lib/c", "/var"} }), canaryKinds},
 		{"another directory excluded", with(func(s *monitor.Settings) { s.Exclusions.Paths = []string{"/srv/"} }), canaryKinds},
 	} {
 		if got := expected(source, c.s, "/ampdaemon"); got != c.want {

@@ -266,8 +266,9 @@ func TestOnlyRootMayEvaluate(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
+	var log bytes.Buffer
 	go func() {
-		done <- (&Server{Handle: echo, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, l)
+		done <- (&Server{Handle: echo, Log: slog.New(slog.NewTextHandler(&log, nil))}).Serve(ctx, l)
 	}()
 	cmd := exec.Command(program, "-test.run=^TestAskAsOther$", "-test.v")
 	cmd.Env = []string{"AMP_TEST_SOCKET=" + l.Addr().String(), "TMPDIR=/tmp"}
@@ -279,6 +280,9 @@ func TestOnlyRootMayEvaluate(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	if lines := strings.Count(log.String(), "denied"); lines == 0 || lines > 3 {
+		t.Errorf("6 requests were denied, and the log has %d lines of that; expected some, and not one for each, with which others could fill it:\n%s", lines, log.String())
 	}
 }
 

@@ -32,6 +32,8 @@ type Server struct {
 	Patience time.Duration // how long a peer may take to send its request, and to take its answer
 	Work     time.Duration // how long a request may take to be carried out
 	AtOnce   int           // connections of root, and as many again of all others together: they cannot crowd root out
+
+	denied, short seldom
 }
 
 // peer is who asks, as the kernel says.
@@ -51,7 +53,9 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 			return nil
 		}
 		if scarce(err) {
-			s.Log.Warn("control: no peer can be taken for now", "error", err)
+			if untold, ok := s.short.now(time.Now()); ok {
+				s.Log.Warn("control: no peer can be taken for now", "error", err, "untold", untold)
+			}
 			pause(ctx, acceptPause)
 			continue
 		}
@@ -121,7 +125,9 @@ func (s *Server) answer(ctx context.Context, conn *net.UnixConn, from peer) {
 		return
 	}
 	if verbs[req.Verb].rootOnly && from.uid != 0 {
-		s.Log.Warn("control: denied", "verb", req.Verb, "uid", from.uid, "pid", from.pid)
+		if untold, ok := s.denied.now(time.Now()); ok {
+			s.Log.Warn("control: denied", "verb", req.Verb, "uid", from.uid, "pid", from.pid, "untold", untold)
+		}
 		s.send(conn, Answer{Code: Denied, Error: fmt.Sprintf("%s was asked by uid %d", req.Verb, from.uid)})
 		return
 	}

@@ -136,9 +136,21 @@ func TestBusiest(t *testing.T) {
 	if got := b.Top(now.Add(time.Hour), LongestWindow, 2); len(got.Files) != 0 {
 		t.Errorf("an hour later: %+v", got)
 	}
-	write("/late", now, 0) // the clock went back
-	if got := b.Top(now.Add(time.Hour), time.Minute, 2); len(got.Files) != 1 || got.Files[0].Path != "/late" || got.Files[0].Count != 1 {
-		t.Errorf("after the clock went back: %+v", got)
+	write("/early", now.Add(time.Hour), 0)
+	write("/late", now.Add(time.Hour-time.Minute), 0) // it waited in a queue
+	if got := b.Top(now.Add(time.Hour), time.Minute, 2); len(got.Files) != 2 {
+		t.Errorf("an event that came late: %+v", got)
+	}
+	write("/timeless", time.Time{}, 0)
+	if got := b.Top(now.Add(time.Hour), time.Minute, 3); len(got.Files) != 3 {
+		t.Errorf("an event without a time: %+v", got)
+	}
+	write("/back", now, 0) // the clock was put back
+	if got := b.Top(now, time.Minute, 2); len(got.Files) != 1 || got.Files[0].Path != "/back" || got.Files[0].Count != 1 || got.Covered != busyPeriod {
+		t.Errorf("after the clock was put back: %+v", got)
+	}
+	if got := b.Top(now.Add(5*time.Minute), time.Minute, 2); len(got.Files) != 0 {
+		t.Errorf("the last minute, five minutes later: %+v", got)
 	}
 }
 

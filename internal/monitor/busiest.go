@@ -141,11 +141,12 @@ func (b *Busiest) Feed(e *Event) {
 // Skipped counts the events that were not counted.
 func (b *Busiest) Skipped() uint64 { return b.skipped.Load() }
 
-// advance returns the slot of a time. One that is earlier than the current one is the current one.
+// advance returns the slot of a time. One that is somewhat earlier than the current one is the current one: events wait in queues. Before one that is
+// earlier by more than all slots the clock was put back, and what was counted until then is no window's any more.
 func (b *Busiest) advance(now time.Time) *busySlot {
 	n := max(1, now.UnixNano()/int64(busyPeriod)) // a time that is none is 1970
-	if b.first == 0 {
-		b.first, b.slot = n, n
+	if b.first == 0 || n > 1 && n < b.slot-int64(busySlots) {
+		b.first, b.slot = n, n-1
 	}
 	for i := max(b.slot+1, n-int64(busySlots)+1); i <= n; i++ {
 		s := &b.slots[i%int64(busySlots)]

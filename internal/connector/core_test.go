@@ -12,6 +12,7 @@ import (
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/monitor"
 )
 
 // inWorld runs the loop on a recorded host, in a time of its own, and the test beside it.
@@ -280,6 +281,50 @@ func TestSourceThatFailsIsOpenedAnew(t *testing.T) {
 		pass(evaluationPeriod)
 		if s := c.status(); s.Mode != control.Normal || w.openings() != 2 {
 			t.Errorf("%+v, %d opened", s.Source, w.openings())
+		}
+	})
+}
+
+// One that has lasted is opened anew at once, and one that ends again and again no more often than the host is looked at.
+func TestSourceThatFailsLateIsOpenedAnewAtOnce(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		pass(evaluationPeriod + evaluationPeriod/4)
+		w.source(0).fail <- errors.New("ring closed")
+		pass(quiet)
+		if s := c.status(); s.Mode != control.Normal || w.openings() != 2 {
+			t.Fatalf("%+v, %d opened; expected that it is open again", s.Source, w.openings())
+		}
+		w.source(1).fail <- errors.New("ring closed")
+		pass(evaluationPeriod / 4)
+		if s := c.status(); s.Mode != control.NoMode || w.openings() != 2 {
+			t.Errorf("%+v, %d opened; expected that the periodic evaluation is awaited", s.Source, w.openings())
+		}
+		pass(evaluationPeriod)
+		if s := c.status(); s.Mode != control.Normal || w.openings() != 3 {
+			t.Errorf("%+v, %d opened; expected that it is open again", s.Source, w.openings())
+		}
+	})
+}
+
+// Where a blind source cannot be opened anew, it is judged at once that nothing is monitored, and whoever waits for the canary has an answer.
+func TestBlindSourceThatCannotBeOpenedAnew(t *testing.T) {
+	w := &world{monitored: true}
+	inWorld(t, w, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.blind = 1 })
+		w.source(0).fail <- errors.New("ring closed")
+		pass(evaluationPeriod)
+		w.set(func(w *world) { w.openErr = errRefused })
+		answered := make(chan control.Answer, 1)
+		go func() { answered <- c.ask(t.Context(), control.Evaluate) }()
+		pass(canaryPatience + time.Second)
+		if m := read(w, func(w *world) health.Monitoring { return w.judged }); m.Source != monitor.NoSource || !strings.Contains(m.Error, errRefused.Error()) {
+			t.Errorf("judged as %+v; expected that nothing is monitored, and why", m)
+		}
+		select {
+		case <-answered:
+		default:
+			t.Error("whoever waited for the canary has no answer")
 		}
 	})
 }

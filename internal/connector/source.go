@@ -160,7 +160,7 @@ func (c *core) feedEnded() <-chan error {
 	return c.feed.ended
 }
 
-// feedFailed closes a source that ended by itself. It is opened anew at the next evaluation.
+// feedFailed closes a source that ended by itself. It is opened anew at once, after one that did not last at the next periodic evaluation.
 func (c *core) feedFailed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		c.feed.ended <- err
@@ -168,8 +168,12 @@ func (c *core) feedFailed(ctx context.Context, err error) {
 	}
 	c.Log.Error("the event source failed: nothing is monitored until it is opened anew", "source", c.feed.source.Name(), "error", err)
 	c.feed.ended <- err // for close, which waits for it
+	lasted := c.Now().Sub(c.feed.since) >= evaluationPeriod
 	c.closeFeed()
 	c.openErr = err
+	if lasted {
+		c.changed("event source")
+	}
 	c.publish()
 	c.answer()
 }
@@ -229,9 +233,12 @@ func (c *core) canaryDone(ctx context.Context, r canaryResult) {
 		c.reopened = true
 		c.closeFeed()
 		c.openFeed(ctx)
-		c.canary, c.seen, c.missing = &r.canary, r.seen, r.missing // what is known until the next one
-		c.publish()
-		return
+		if c.feed != nil {
+			c.canary, c.seen, c.missing = &r.canary, r.seen, r.missing // what is known until the next one
+			c.publish()
+			return
+		}
+		// None will follow: that nothing is monitored is to be told now.
 	}
 	c.reopened = c.reopened && !judged
 	// By the facts of the evaluation before: a canary says nothing new of the host, whose changes are watched. Who waits for it has an answer before

@@ -109,10 +109,17 @@ func purgeGroup(ctx context.Context, h *Host, _ *health.Facts) (bool, error) {
 	return true, h.accountTool(ctx, "groupdel", g.Name)
 }
 
-// purgeTree removes a folder or a file. Where another file system is mounted, its folder cannot be removed (EBUSY, rmdir(2)), and is done with once no file is left.
+// purgePath is where a thing itself is, which may be a link: what that leads to is another's, and stays.
+func purgePath(h *Host, name string) (string, error) {
+	dir, err := h.Root.Path(filepath.Dir(name))
+	return filepath.Join(dir, filepath.Base(name)), err
+}
+
+// purgeTree removes a folder, a file or a link. Where another file system is mounted, its folder cannot be removed (EBUSY, rmdir(2)), and is done with
+// once no file is left.
 func purgeTree(name string) func(context.Context, *Host, *health.Facts) (bool, error) {
 	return func(_ context.Context, h *Host, _ *health.Facts) (bool, error) {
-		path, err := h.Root.Path(name)
+		path, err := purgePath(h, name)
 		if err != nil {
 			return false, err
 		}
@@ -137,12 +144,15 @@ func holdsFiles(path string) bool {
 	}) != nil
 }
 
-// purgeEmpty removes a folder that others may have files in.
+// purgeEmpty removes a folder that others may have files in. A link in its place is not ours.
 func purgeEmpty(name string) func(context.Context, *Host, *health.Facts) (bool, error) {
 	return func(_ context.Context, h *Host, _ *health.Facts) (bool, error) {
-		path, err := h.Root.Path(name)
+		path, err := purgePath(h, name)
 		if err != nil {
 			return false, err
+		}
+		if fi, err := os.Lstat(path); err != nil || !fi.IsDir() {
+			return false, ignoreNotExist(err)
 		}
 		entries, err := os.ReadDir(path)
 		if len(entries) > 0 || errors.Is(err, fs.ErrNotExist) {

@@ -2,6 +2,9 @@ package installer
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ampconnector/amp/internal/health"
+	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/ownmounts"
 )
 
@@ -45,6 +49,42 @@ func TestPurgeMounts(t *testing.T) {
 		bind("/b/held")
 		purge("a file that is a mount point", purgeTree, "/b", true, true)
 	})
+}
+
+// What a link leads to is another's: an administrator's disk, or, where others can write to the folder that the link is in, anything.
+func TestPurgeFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "srv/data/kept")
+	for _, link := range []string{"/var/log/cisco", "/var/lib/cisco/amp", "/etc/exclusions.xml", "/var/lib/empty"} {
+		err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o755), os.WriteFile(kept, nil, 0o644), os.MkdirAll(filepath.Join(dir, "srv/none"), 0o755),
+			os.MkdirAll(filepath.Join(dir, filepath.Dir(link)), 0o755), os.Symlink("/srv/data", filepath.Join(dir, link)))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := NewHost(host.At(dir), nil)
+	for _, link := range []string{"/var/log/cisco", "/var/lib/cisco/amp", "/etc/exclusions.xml"} {
+		if did, err := purgeTree(link)(t.Context(), h, nil); !did || err != nil {
+			t.Errorf("%s: %v, %v; expected the link to be removed", link, did, err)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, link)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, expected fs.ErrNotExist", link, err)
+		}
+	}
+	for _, to := range []string{"/srv/none", "/srv/data"} {
+		link := filepath.Join(dir, "var/lib/empty")
+		if err := errors.Join(os.Remove(link), os.Symlink(to, link)); err != nil {
+			t.Fatal(err)
+		}
+		if did, err := purgeEmpty("/var/lib/empty")(t.Context(), h, nil); did || err != nil {
+			t.Errorf("a link to %s: %v, %v; expected it to be left", to, did, err)
+		}
+	}
+	for _, left := range []string{kept, filepath.Join(dir, "srv/none"), filepath.Join(dir, "var/lib/empty")} {
+		if _, err := os.Lstat(left); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // The account of a root that does not run is taken away with the tool's -P, as it was made.

@@ -172,7 +172,7 @@ func startProcess(ctx context.Context, h *Host, binary string) error {
 	case err := <-said:
 		return err
 	case err := <-ended:
-		return fmt.Errorf("%s ended at once: %w; its last words: %s", binary, orNil(err), logTail(h, processLog))
+		return fmt.Errorf("%s ended at once: %w; its last words: %s", binary, orNil(err), lastLine(h, processLog))
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -187,14 +187,14 @@ func orNil(err error) error {
 }
 
 func daemonCommand(h *Host, binary, notify string) (*exec.Cmd, error) {
-	log, err := h.Root.Path(processLog)
+	dir, err := h.Root.Path(filepath.Dir(processLog)) // the folder's: whoever may write to it could make the log a link
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := durable.OpenLog(log, 0o640)
+	out, err := durable.OpenLog(filepath.Join(dir, filepath.Base(processLog)), 0o640)
 	if err != nil {
 		return nil, err
 	}
@@ -254,27 +254,11 @@ func closeOnExec() {
 	}
 }
 
-// logTail returns the last line of a log below the root, for an error message.
-func logTail(h *Host, name string) string {
-	path, err := h.Root.Path(name)
-	if err != nil {
-		return err.Error()
+// lastLine is the last line of a log below the root, for an error message.
+func lastLine(h *Host, name string) string {
+	tail := h.Root.Tail(name, 1)
+	if !tail.Known() {
+		return tail.Err.Error()
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	const tail = 4096
-	if fi, err := f.Stat(); err == nil && fi.Size() > tail {
-		if _, err := f.Seek(-tail, io.SeekEnd); err != nil {
-			return err.Error()
-		}
-	}
-	b, err := io.ReadAll(io.LimitReader(f, tail))
-	if err != nil {
-		return err.Error()
-	}
-	text := strings.TrimSpace(string(b))
-	return text[strings.LastIndexByte(text, '\n')+1:]
+	return strings.Join(tail.Value, "")
 }

@@ -271,6 +271,24 @@ func TestPlainProcess(t *testing.T) {
 	}
 }
 
+// A link in the place of the log may be anybody's, where the folder is not root's alone.
+func TestLogOfPlainProcessIsNoLink(t *testing.T) {
+	h := testServiceHost(t)
+	h.write("opt/cisco/amp/bin/ampdaemon", "#!/bin/sh\necho intruder\n", 0o755)
+	h.write("run/cisco-amp/.keep", "", 0o644)
+	h.write("etc/another", "as it was", 0o644)
+	h.write("var/log/cisco/.keep", "", 0o644)
+	if err := os.Symlink("/etc/another", filepath.Join(h.dir, processLog)); err != nil {
+		t.Fatal(err)
+	}
+	if said := h.apply(start, Occasion{}); !strings.Contains(said, processLog) || !strings.Contains(said, syscall.ELOOP.Error()) {
+		t.Errorf("start: %q, expected that the log is a link", said)
+	}
+	if b, err := os.ReadFile(filepath.Join(h.dir, "etc/another")); string(b) != "as it was" {
+		t.Errorf("what the link leads to: %q, %v", b, err)
+	}
+}
+
 // TestDaemonProcess is the daemon of TestPlainProcess.
 func TestDaemonProcess(t *testing.T) {
 	switch os.Getenv("AMP_TEST_DAEMON") {

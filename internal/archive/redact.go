@@ -12,7 +12,7 @@ import (
 const removed = "[removed]"
 
 // secretNames are what settings are called that hold a secret; a name may have more before it (db_password) and the ending of a plural.
-const secretNames = `(?:password|passwd|passphrase|passcode|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)s?`
+const secretNames = `(?:password|passwd|passphrase|passcode|(?:\b|_)pass|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)s?`
 
 // value is what is assigned: up to the quote that ends it, where one begins it.
 const value = `(?P<secret>\\"(?:[^"\\\n]|\\[^"\n])*|"(?:[^"\\\n]|\\.)*|'[^'\n]*|[^\s"'&,;<>]+)`
@@ -47,7 +47,7 @@ var settings = []*regexp.Regexp{
 }
 
 // hints are in each line that one of settings matches, in lower case.
-var hints = []string{"passw", "passphrase", "passcode", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "bearer", "://"}
+var hints = []string{"pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "bearer", "://"}
 
 // Redactor takes secrets out of texts.
 type Redactor struct {

@@ -12,6 +12,9 @@ func TestRedact(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"assignment", "password=hunter2 next", "password=[removed] next"},
 		{"assignment to a longer name", "DB_PASSWORD=hunter2", "DB_PASSWORD=[removed]"},
+		{"a short name", "SMTP_PASS=hunter2 pass=a b", "SMTP_PASS=[removed] pass=[removed] b"},
+		{"a short name in JSON", `{"pass": "one two", "db-pass":"x"}`, `{"pass": "[removed]", "db-pass":"[removed]"}`},
+		{"a short option", "tool --db-pass hunter2", "tool --db-pass [removed]"},
 		{"with blanks", "passwd = hunter2", "passwd = [removed]"},
 		{"in quotes, with blanks inside", `secret="one two" next`, `secret="[removed]" next`},
 		{"in single quotes", `token='one two' next`, `token='[removed]' next`},
@@ -47,6 +50,7 @@ func TestRedact(t *testing.T) {
 		{"a path stays", "open /etc/passwd: no such file", ""},
 		{"URL with a port stays", "http://proxy:3128/x mail@host", ""},
 		{"names of programs stay", "systemd-ask-password failed; ssh host@name", ""},
+		{"names that only end so stay", "bypass=1 compass: north passed=3 passes: 4", ""},
 		{"empty values stay", "password=\npassword=\"\" next", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

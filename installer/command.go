@@ -64,10 +64,13 @@ func (h *Host) call(ctx context.Context, k keeping) (said, complaints []byte, er
 	return said, complaints, err
 }
 
-// tool finds the program file of a tool.
+// tool finds the program file of a tool, by the name that it goes by where that is a link: one program may be many tools, and then that name says which.
 func (h *Host) tool(name string) (string, error) {
 	if path, ok := host.FindTool(h.Root, name); ok {
-		return h.Root.Path(path)
+		if h.Root.Live() {
+			return path, nil
+		}
+		return h.Root.Path(path) // a link of an image may lead out of it
 	}
 	if !h.Live {
 		if path, ok := host.FindTool(host.At("/"), name); ok {

@@ -66,6 +66,17 @@ exit 0
 	}
 }
 
+// One program may be many tools, which the name tells apart that it is called by: sh(1) is a link on most hosts, env(1) on those whose tools are one program.
+func TestToolKeepsItsName(t *testing.T) {
+	fi, err := os.Lstat("/usr/bin/sh")
+	if err != nil || fi.Mode()&os.ModeSymlink == 0 {
+		t.Skip("/usr/bin/sh is no link here")
+	}
+	if got, err := NewHost(host.At("/"), nil).tool("sh"); got != "/usr/bin/sh" || err != nil {
+		t.Errorf("%q, %v; expected /usr/bin/sh", got, err)
+	}
+}
+
 // An answer is what a tool says on standard output. An error has what it complained of, and what it said where it complained of nothing.
 func TestToolAnswer(t *testing.T) {
 	s := script(t, `case $1 in

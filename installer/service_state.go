@@ -30,7 +30,7 @@ func (s *Service) state(ctx context.Context, h *Host) (serviceState, error) {
 	st.canEnable = hasSystemctl || hasHelper && s.Occasion.Format == "deb"
 	if hasSystemctl {
 		// is-enabled answers from files where systemd does not run. Its exit status is 1 for "disabled" and "masked" too.
-		out, _ := h.Run(ctx, "systemctl", s.arguments(h, "is-enabled")...)
+		out, _ := h.Ask(ctx, "systemctl", s.arguments(h, "is-enabled")...)
 		word := strings.TrimSpace(string(out))
 		st.enabled = strings.HasPrefix(word, "enabled")
 		st.masked = strings.HasPrefix(word, "masked")
@@ -43,7 +43,7 @@ func (s *Service) state(ctx context.Context, h *Host) (serviceState, error) {
 	st.systemd = hasSystemctl && booted(h)
 	var unanswered error
 	if st.systemd {
-		out, err := h.Run(ctx, "systemctl", "is-active", s.Unit)
+		out, err := h.Ask(ctx, "systemctl", "is-active", s.Unit)
 		switch word := strings.TrimSpace(string(out)); {
 		case runs[word]:
 			st.active = true

@@ -57,6 +57,9 @@ func (h serviceHost) systemd(enabled, active bool) {
 cd `+h.dir+`/state
 case $1 in --root=*) shift ;; esac
 case $1 in
+is-*) [ ! -e warns ] || echo "Warning: something is odd" >&2 ;;
+esac
+case $1 in
 is-active) if [ -e deaf ]; then echo "Failed to retrieve unit state: Connection timed out"; exit 1; elif [ -e active ]; then echo active; else echo inactive; exit 3; fi ;;
 is-enabled) if [ -e masked ]; then echo masked; exit 1; elif [ -e enabled ]; then echo enabled; else echo disabled; exit 1; fi ;;
 daemon-reload) ;;
@@ -124,6 +127,8 @@ func TestServiceUnderSystemd(t *testing.T) {
 		{"new program, policy-rc.d", "enabled active forbid", Renew, later, "", "still runs the earlier program: /usr/sbin/policy-rc.d forbids it"},
 		{"new program, a person", "enabled active forbid", Renew, person, "restart", ""},
 		{"stop", "enabled active", stop, later, "stop", ""},
+		{"a warning beside the answer", "enabled active warns", StopAndDisable, later, "disable stop", ""},
+		{"a warning beside the answer, masked", "masked warns", EnableAndStart, person, "", "it is masked"},
 		{"stop is not forbidden: the program goes away", "enabled active forbid", stop, later, "stop", ""},
 		{"stop and disable", "enabled active", StopAndDisable, later, "disable stop", ""},
 		{"stop what is stopped", "", StopAndDisable, later, "", ""},

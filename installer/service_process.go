@@ -150,7 +150,13 @@ func startProcess(ctx context.Context, h *Host, binary string) error {
 	if pid, err := runningProcess(h); pid != 0 || err != nil {
 		return err
 	}
-	ready, name, err := notifySocket()
+	folder, err := notifyFolder(h)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	name := filepath.Join(folder, "notify")
+	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
 		return err
 	}
@@ -210,11 +216,17 @@ func daemonCommand(h *Host, binary, notify string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// notifySocket makes the socket that a daemon tells its state to, in the abstract namespace, so that no file is left.
-func notifySocket() (*net.UnixConn, string, error) {
-	name := fmt.Sprintf("@cisco-amp-start-%d-%d", os.Getpid(), time.Now().UnixNano())
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	return c, name, err
+// notifyFolder makes a folder for the socket that a daemon tells its state to. Root alone can come to what is in it: who else could would say that the
+// daemon is ready, or say so much that its own word finds no room.
+func notifyFolder(h *Host) (string, error) {
+	run, err := h.Root.Path(filepath.Dir(pidFile))
+	if err != nil {
+		return "", err
+	}
+	if err := durable.MakeFolder(run, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(run, "start-") // with mode 0700
 }
 
 // readReady reads messages until one says READY=1.

@@ -260,6 +260,9 @@ func TestPlainProcess(t *testing.T) {
 	if said := h.apply(start, Occasion{}); said != "" || running() == 0 {
 		t.Fatalf("start: %q, process %d", said, running())
 	}
+	if left, err := filepath.Glob(filepath.Join(h.dir, filepath.Dir(pidFile), "start-*")); len(left) > 0 || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	before := running()
 	if said := h.apply(start, Occasion{}); said != "" || running() != before {
 		t.Errorf("start again: %q, process %d, want %d", said, running(), before)
@@ -302,6 +305,10 @@ func TestDaemonProcess(t *testing.T) {
 	case "dies":
 		fmt.Fprintln(os.Stderr, "no definitions")
 		os.Exit(3)
+	}
+	if fi, err := os.Stat(filepath.Dir(os.Getenv("NOTIFY_SOCKET"))); err != nil || fi.Mode().Perm() != 0o700 {
+		fmt.Fprintln(os.Stderr, "others can come to", os.Getenv("NOTIFY_SOCKET"))
+		os.Exit(4)
 	}
 	f, err := os.OpenFile(os.Getenv("AMP_TEST_PID"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

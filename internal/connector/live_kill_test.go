@@ -93,7 +93,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	for _, f := range left {
 		switch f.Name() {
-		case "pid", "sock", "faults.json", "faults.json.new", "events.jsonl", "events.jsonl.1", "detections.jsonl":
+		case "pid", "sock", "faults.json", "faults.json.new", "faults.json.lock", "events.jsonl", "events.jsonl.1", "detections.jsonl":
 		default:
 			t.Errorf("%s was left", f.Name())
 		}

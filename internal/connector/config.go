@@ -72,6 +72,7 @@ type EventLog interface {
 	Flush() error
 	SetCap(bytes int64) error
 	Dropped() uint64
+	Failing() error // why the last write did not work, nil where it did
 	io.Closer
 }
 

@@ -45,6 +45,7 @@ type core struct {
 	evaluated time.Time
 	ledgerErr error
 	logErr    error
+	writeErr  error // of the event log, which has been said
 
 	detectionLogErr error
 	detectionLost   atomic.Bool // the last one could not be written to their log, which has been said
@@ -273,11 +274,24 @@ func (c *core) openLog() {
 		c.Log.Error("the event log cannot be opened; events are seen and not kept", "error", err)
 	}
 	c.logErr = err
+	c.sayWriting()
 	err = c.detections.open(monitor.DetectionLogCap, func() (EventLog, error) { return c.OpenLog(c.DetectionLog, monitor.DetectionLogCap) })
 	if err != nil && c.detectionLogErr == nil {
 		c.Log.Error("the log of detections cannot be opened; they are kept in the event log only", "error", err)
 	}
 	c.detectionLogErr = err
+}
+
+// sayWriting says when the event log cannot be written any more, as on a full disk, and when it can be again.
+func (c *core) sayWriting() {
+	err := c.sink.failing()
+	switch {
+	case err != nil && c.writeErr == nil:
+		c.Log.Error("the event log cannot be written; events are counted and not kept", "error", err)
+	case err == nil && c.writeErr != nil:
+		c.Log.Warn("the event log can be written again", "not written", c.sink.dropped())
+	}
+	c.writeErr = err
 }
 
 // reload opens the daemon's log anew and evaluates, the policy included.

@@ -3,8 +3,10 @@ package connector
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -382,6 +384,36 @@ func TestEventLogThatCannotBeOpenedIsSaidAndTriedAgain(t *testing.T) {
 			t.Errorf("%+v, %d in the log", s.Log, w.events())
 		}
 	})
+}
+
+// A full disk is said once when it begins and once when it has ended, and each status says it meanwhile.
+func TestEventLogThatCannotBeWrittenIsSaid(t *testing.T) {
+	var said strings.Builder
+	w := &world{monitored: true}
+	config := func() Config {
+		config := w.config(t)
+		config.Log = slog.New(slog.NewTextHandler(&said, nil))
+		return config
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		w.set(func(w *world) { w.writeErr = syscall.ENOSPC })
+		pass(2 * evaluationPeriod)
+		for range 2 {
+			if s := c.status(); s.Log.Error != syscall.ENOSPC.Error() {
+				t.Errorf("%+v", s.Log)
+			}
+		}
+		w.set(func(w *world) { w.writeErr = nil })
+		pass(2 * evaluationPeriod)
+		if s := c.status(); s.Log.Error != "" {
+			t.Errorf("%+v", s.Log)
+		}
+	})
+	for _, text := range []string{"the event log cannot be written", "the event log can be written again"} {
+		if n := strings.Count(said.String(), text); n != 1 {
+			t.Errorf("%q is said %d times, expected once:\n%s", text, n, &said)
+		}
+	}
 }
 
 func TestReloadOpensTheLogAndTellsTheServiceManager(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 type sink struct {
 	log      atomic.Pointer[EventLog]
 	unlogged atomic.Uint64 // events that came while no log was open
-	refused  atomic.Pointer[error]
 }
 
 func (s *sink) append(e *monitor.Event) {
@@ -21,9 +20,7 @@ func (s *sink) append(e *monitor.Event) {
 		s.unlogged.Add(1)
 		return
 	}
-	if err := (*log).Append(e); err != nil {
-		s.refuse(err)
-	}
+	_ = (*log).Append(e) // what it could not write is counted, and why stands in failing
 }
 
 // appendNow appends an event that somebody looks for at once. The error is that of the log that is open.
@@ -33,17 +30,15 @@ func (s *sink) appendNow(e *monitor.Event) error {
 		s.unlogged.Add(1)
 		return nil
 	}
-	err := errors.Join((*log).Append(e), (*log).Flush())
-	if err != nil {
-		s.refuse(err)
-	}
-	return err
+	return errors.Join((*log).Append(e), (*log).Flush())
 }
 
-func (s *sink) refuse(err error) {
-	if s.refused.Load() == nil {
-		s.refused.Store(&err)
+// failing is why the log that is open cannot be written at the moment.
+func (s *sink) failing() error {
+	if log := s.log.Load(); log != nil {
+		return (*log).Failing()
 	}
+	return nil
 }
 
 // open opens the log if it is not open yet, and gives it its cap, in bytes.
@@ -59,22 +54,19 @@ func (s *sink) open(cap int64, with func() (EventLog, error)) error {
 	return nil
 }
 
-// dropped counts the events that are not in the log, and gives the first error since it was last asked.
-func (s *sink) dropped() (uint64, error) {
+// dropped counts the events that are not in the log.
+func (s *sink) dropped() uint64 {
 	n := s.unlogged.Load()
 	if log := s.log.Load(); log != nil {
 		n += (*log).Dropped()
 	}
-	if err := s.refused.Swap(nil); err != nil {
-		return n, *err
-	}
-	return n, nil
+	return n
 }
 
-// tell fills in what did not get into the log until this moment.
+// tell fills in what did not get into the log until this moment, and why nothing gets there now.
 func (s *sink) tell(l *control.Log) {
-	var err error
-	if l.Dropped, err = s.dropped(); err != nil {
+	l.Dropped = s.dropped()
+	if err := s.failing(); err != nil {
 		l.Error = err.Error()
 	}
 }

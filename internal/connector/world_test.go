@@ -41,6 +41,7 @@ type world struct {
 	treeErr    error         // of reading layouts from them
 	fallback   bool          // there is a degraded source
 	logErr     error
+	writeErr   error
 
 	evaluations int
 	judged      health.Monitoring // last
@@ -335,6 +336,7 @@ func (l recordedLog) Append(*monitor.Event) error {
 }
 func (recordedLog) Flush() error       { return nil }
 func (recordedLog) Dropped() uint64    { return 0 }
+func (l recordedLog) Failing() error   { return read(l.w, func(w *world) error { return w.writeErr }) }
 func (recordedLog) SetCap(int64) error { return nil }
 func (recordedLog) Close() error       { return nil }
 

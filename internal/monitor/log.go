@@ -41,6 +41,7 @@ type Log struct {
 	half    int64 // bytes that one file may have
 	encoder *encoder
 	dropped atomic.Uint64
+	failing atomic.Pointer[error] // of the last write; nil where that worked
 
 	mu     sync.Mutex
 	file   *os.File // nil after a rotation whose second half did not work
@@ -137,6 +138,14 @@ func (l *Log) Append(e *Event) error {
 // Dropped counts the events that could not be written.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
+// Failing is why the last write did not work, nil where it did. It does not wait for a write.
+func (l *Log) Failing() error {
+	if err := l.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Flush writes what waits.
 func (l *Log) Flush() error {
 	l.mu.Lock()
@@ -181,6 +190,9 @@ func (l *Log) flush() {
 	written, err := l.write()
 	if err != nil {
 		l.err = err
+		l.failing.Store(&err)
+	} else {
+		l.failing.Store(nil)
 	}
 	l.dropped.Add(l.events - written)
 	l.buf, l.events = l.buf[:0], 0

@@ -212,6 +212,9 @@ func TestLogFullDisk(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || len(b) == 0 || b[len(b)-1] != '\n' {
 		t.Errorf("%d bytes (error %v), expected whole lines only", len(b), err)
 	}
+	if err := l.Failing(); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("failing by %v, expected ENOSPC", err)
+	}
 	got := pids(t, path)
 	if n := uint64(len(got)) + l.Dropped(); n != events {
 		t.Errorf("%d written + %d dropped = %d, expected %d", len(got), l.Dropped(), n, events)
@@ -223,6 +226,9 @@ func TestLogFullDisk(t *testing.T) {
 	}
 	if got := pids(t, path); len(got) != 1 || got[0] != 12345 {
 		t.Errorf("after room was made: %v", got)
+	}
+	if err := l.Failing(); err != nil {
+		t.Errorf("after room was made it is failing by %v", err)
 	}
 }
 

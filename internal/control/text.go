@@ -32,11 +32,17 @@ func (t Text) WriteStatus(w io.Writer, s Status) error {
 // WriteFaults writes what ampcli faults shows: each fault of the catalogue that was judged, one line.
 func (t Text) WriteFaults(w io.Writer, s Status) error {
 	b := new(bytes.Buffer)
+	if !s.Running {
+		fmt.Fprintln(b, t.running(s))
+	}
+	if trouble := s.Ledger.trouble(); trouble != "" {
+		fmt.Fprintln(b, terminal.Line(trouble))
+	}
 	for _, f := range s.Faults {
 		t.fault(b, f)
 	}
 	if len(s.Faults) == 0 {
-		fmt.Fprintln(b, word("none", t.Language))
+		fmt.Fprintln(b, t.word("not known"))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -71,11 +77,13 @@ func (t Text) summary(s Status) []line {
 	}
 	if t.Verbose {
 		lines = append(lines, t.more(s)...)
+	} else {
+		lines = append(lines, t.unwritten(s)...)
 	}
 	if trouble := s.Ledger.trouble(); trouble != "" {
 		lines = append(lines, line{"ledger", trouble})
 	}
-	if !s.Running && s.Ledger.Error != "" {
+	if s.Evaluated.IsZero() && len(s.Faults) == 0 {
 		return append(lines, line{"faults", t.word("not known")})
 	}
 	return append(lines, line{"faults", t.counts(s.Raised())}, line{"fault ids", t.ids(s.Raised())})
@@ -89,9 +97,28 @@ func (t Text) log(l Log) string {
 	return text
 }
 
-// more is what only a verbose status has.
+// unwritten are the logs into which nothing gets at the moment, as on a full disk.
+func (t Text) unwritten(s Status) []line {
+	var lines []line
+	if s.Log.Error != "" {
+		lines = append(lines, line{"event log", t.log(s.Log)})
+	}
+	if s.Detections.Error != "" {
+		lines = append(lines, line{"detections", t.log(s.Detections)})
+	}
+	return lines
+}
+
+// more is what only a verbose status has. What a daemon does not know yet that has only just been started is left out.
 func (t Text) more(s Status) []line {
-	lines := []line{{"event log", t.log(s.Log)}, {"detections", t.log(s.Detections)}, {"kernel", s.Kernel}, {"connector", s.Connector}, {"evaluated", t.time(s.Evaluated)}}
+	var lines []line
+	if s.Log.File != "" {
+		lines = append(lines, line{"event log", t.log(s.Log)}, line{"detections", t.log(s.Detections)})
+	}
+	if s.Kernel != "" {
+		lines = append(lines, line{"kernel", s.Kernel}, line{"connector", s.Connector})
+	}
+	lines = append(lines, line{"evaluated", t.time(s.Evaluated)})
 	lines = append(lines, t.moreOfScan(s.Scan)...)
 	if l := s.Load; l != nil {
 		lines = append(lines, line{"load", t.sprintf("load state", t.word("level "+l.Level), l.Produced, l.Handled, l.Shed, l.Lost)})
@@ -137,7 +164,7 @@ func (t Text) layouts(l Layouts) string {
 
 func (t Text) running(s Status) string {
 	if !s.Running {
-		return t.word("not running")
+		return t.sprintf("not running", t.time(s.Evaluated))
 	}
 	return t.sprintf("running", s.PID, s.Version, t.time(s.Started))
 }

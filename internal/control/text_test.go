@@ -61,6 +61,7 @@ Policy:         /opt/cisco/amp/etc/policy.xml: file monitoring on, network monit
 Source:         ebpf since 2025-06-01 12:00:00 UTC (the kernel offers BTF)
 Canary:         seen at 2025-06-01 12:00:00 UTC (exec of pid 43 arrived)
 Events:         999 handled, 1 lost (0.10 %)
+Detections:     /var/log/cisco/detections.jsonl, 1 events could not be written: no space left on device
 Faults:         1 Critical
 Fault IDs:      19
 ID 5 - seen since 2025-06-01 12:00:00 UTC, not raised yet: Scan service user unavailable. no such user
@@ -141,6 +142,38 @@ func TestNotRunningTellsTheLedger(t *testing.T) {
 	s = NotRunning(fault.Snapshot{}, "/l.json", errors.New("torn"))
 	if got := text(t, s, fault.English, false); !strings.Contains(got, "Ledger:         torn") || !strings.Contains(got, "Faults:         Not known") {
 		t.Error(got)
+	}
+}
+
+// What the ledger has last is not what is so now: the list of faults says that nobody judges, and how to change that.
+func TestFaultsSayThatTheDaemonIsNotRunning(t *testing.T) {
+	var b bytes.Buffer
+	s := NotRunning(fault.Snapshot{Updated: noon, Findings: []fault.Entry{{Finding: fault.Finding{ID: 7, State: fault.Clear}}}}, "/l.json", nil)
+	if err := (Text{Zone: time.UTC}).WriteFaults(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Not running. To start it: amp-install start.", "last judged: 2025-06-01 12:00:00 UTC\n", "\nID 7 - clear"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
+
+// A daemon that has only just been started has judged nothing: that is not known, and no line is empty.
+func TestStatusOfAStart(t *testing.T) {
+	s := Status{Running: true, Mode: NoMode, Scan: Scan{State: ScanStarting}}
+	got := text(t, s, fault.English, true)
+	if !strings.Contains(got, "Faults:         Not known\n") {
+		t.Errorf("nothing was judged, and the status says\n%s", got)
+	}
+	for l := range strings.Lines(got) {
+		if label, value, _ := strings.Cut(l, ":"); strings.TrimSpace(value) == "" || strings.HasPrefix(strings.TrimSpace(value), ",") {
+			t.Errorf("%s is empty", label)
+		}
+	}
+	var b bytes.Buffer
+	if err := (Text{}).WriteFaults(&b, s); err != nil || b.String() != "Not known\n" {
+		t.Errorf("%q, %v", &b, err)
 	}
 }
 

@@ -40,7 +40,7 @@ var words = map[string]fault.Text{
 	"set aside":    {EN: "Set Aside", JA: "対象外の項目"},
 
 	"running":     {EN: "Running (pid %d, version %s, since %s)", JA: "動作中(PID %d、バージョン %s、開始 %s)"},
-	"not running": {EN: "Not running. What follows is from the fault ledger.", JA: "動作していません。以下はフォールト台帳の内容です。"},
+	"not running": {EN: "Not running. To start it: amp-install start. What follows is from the fault ledger, last judged: %s", JA: "動作していません。開始するには: amp-install start。以下はフォールト台帳の内容です。最終評価: %s"},
 	"none":        {EN: "None", JA: "なし"},
 	"not known":   {EN: "Not known", JA: "不明"},
 	"never":       {EN: "Never", JA: "未実施"},

@@ -37,7 +37,7 @@ func (c *command) root() *cobra.Command {
 		Use: "amp-remediate [N...|all]", Short: "Diagnose and mend the connector's faults", Long: long, Example: example,
 		Args:          cobra.ArbitraryArgs, // fault numbers, which are no subcommands
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return c.settings() },
+		PersistentPreRunE: func(r *cobra.Command, _ []string) error { return c.settings(r) },
 		RunE:              c.remedy,
 	}
 	shared := root.PersistentFlags()

@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/cmd/internal/hostsetup"
 	"github.com/ampconnector/amp/cmd/internal/interrupt"
+	"github.com/ampconnector/amp/cmd/internal/output"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/remediate"
@@ -50,7 +53,7 @@ type command struct {
 
 // execute runs the command line. What cobra refuses is an error of usage.
 func (c *command) execute(ctx context.Context, args []string) int {
-	out := &output{to: c.tool.Stdout}
+	out := output.To(c.tool.Stdout)
 	c.tool.Stdout = out
 	root := c.root()
 	root.SetArgs(args)
@@ -59,7 +62,7 @@ func (c *command) execute(ctx context.Context, args []string) int {
 	if err := root.ExecuteContext(ctx); err != nil {
 		return c.usage(err, args)
 	}
-	if err := out.failed(); err != nil {
+	if err := out.Failed(); err != nil {
 		c.complain(err, args)
 		return remediate.Heavier(c.code, remediate.ExitUsage)
 	}
@@ -68,6 +71,7 @@ func (c *command) execute(ctx context.Context, args []string) int {
 
 // usage says what is wrong with the command line.
 func (c *command) usage(err error, args []string) int {
+	err = cmdline.Refused(err)
 	var own *fault.Error
 	if !errors.As(err, &own) {
 		err = errCommandLine.wrong(err) // cobra's, in English
@@ -82,7 +86,10 @@ func (c *command) complain(err error, args []string) {
 }
 
 // settings turns the flags that all subcommands share into the tool's.
-func (c *command) settings() error {
+func (c *command) settings(r *cobra.Command) error {
+	if err := cmdline.NoEmptyFlag(r); err != nil {
+		return err
+	}
 	language, err := fault.PickLanguage(c.lang, c.env)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
+	"github.com/ampconnector/amp/cmd/internal/output"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 )
@@ -87,10 +89,14 @@ func (c *command) execute(ctx context.Context, args []string) error {
 	began := false
 	root := c.root(&began)
 	root.SetArgs(args)
-	root.SetOut(c.out)
+	help := output.To(c.out) // cobra does not say whether it could write it
+	root.SetOut(help)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return help.Failed()
+	}
 	if err != nil && !began {
-		return usage("%v; see ampcli --help", "%v。ampcli --help を参照してください", err)
+		return usage("%v; see ampcli --help", "%v。ampcli --help を参照してください", cmdline.Refused(err))
 	}
 	return err
 }
@@ -99,8 +105,11 @@ func (c *command) root(began *bool) *cobra.Command {
 	root := &cobra.Command{
 		Use: "ampcli", Short: "Show what the connector does", Long: long, Args: cobra.NoArgs,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			err := c.settings()
+		PersistentPreRunE: func(r *cobra.Command, _ []string) error {
+			err := cmdline.NoEmptyFlag(r)
+			if err == nil {
+				err = c.settings()
+			}
 			*began = err == nil
 			return err
 		},

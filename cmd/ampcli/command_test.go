@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +128,7 @@ func TestUsage(t *testing.T) {
 	c := place(t)
 	for _, args := range [][]string{
 		{"bogus"}, {"status", "x"}, {"status", "--nope"}, {"status", "-o", "xml"}, {"status", "--lang", "de"}, {"events", "-f", "-n", "3"}, {"events", "-n", "-1"}, {"events", "-n", "x"},
+		{"scan", ""}, {"policy", "check", ""}, {"definitions", "import"}, {"definitions", "verify", ""}, {"quarantine", "restore", "x", "--to", ""}, {"exclusions", "add", "path"},
 	} {
 		if _, code, err := c.call(t, args...); code != 2 {
 			t.Errorf("%v: exit code %d, %v; expected 2", args, code, err)
@@ -136,6 +139,20 @@ func TestUsage(t *testing.T) {
 	}
 	if out, code, _ := c.call(t, "--help"); code != 0 || !strings.Contains(out, "Exit codes:") {
 		t.Errorf("exit code %d, %q", code, out)
+	}
+}
+
+// TestHelpThatIsCutShort: help that could not be written is an error, as all other output.
+func TestHelpThatIsCutShort(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	c := place(t)
+	c.out = full
+	if err := c.execute(t.Context(), []string{"--help"}); !errors.Is(err, syscall.ENOSPC) || exitCode(err) != 1 {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -192,6 +209,8 @@ func TestErrorsInJapanese(t *testing.T) {
 		{"status -o xml", 2, `--output "xml": text または json を指定してください`},
 		{"events -f -n 3", 2, "同時に指定できません"},
 		{"events -n -1", 2, "--lines -1: 0 以上を指定してください"},
+		{"events -n x", 2, `--lines "x": 整数を指定してください`},
+		{"exclusions add path", 2, "引数が 1 個指定されています。書式: ampcli exclusions add"},
 		{"top --window 2m", 2, `--window "2m": 1m、5m または 15m を指定してください`},
 		{"exclusions add path srv", 2, `コマンドラインの指定に誤りがあります: パス "srv"`},
 		{"policy check /nonexistent", 2, "使用できません: open /nonexistent"},

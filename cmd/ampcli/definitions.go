@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
@@ -42,7 +43,7 @@ func (c *command) definitions() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return c.listDefinitions() },
 	}
 	verify := &cobra.Command{
-		Use: "verify [DIR]", Short: "Check and try the definitions of a directory, the live set's if none is named; exit code 2 if one fails", Args: cobra.MaximumNArgs(1),
+		Use: "verify [DIR]", Short: "Check and try the definitions of a directory, the live set's if none is named; exit code 2 if one fails", Args: cmdline.Arguments(0, 1),
 		ValidArgsFunction: directories,
 		RunE: func(r *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -52,7 +53,7 @@ func (c *command) definitions() *cobra.Command {
 		},
 	}
 	take := &cobra.Command{
-		Use: "import DIR", Short: "Take in the definitions of a directory (root only); exit code 2 if they do not go live", Args: cobra.ExactArgs(1),
+		Use: "import DIR", Short: "Take in the definitions of a directory (root only); exit code 2 if they do not go live", Args: cmdline.Arguments(1, 1),
 		ValidArgsFunction: directories,
 		RunE: func(r *cobra.Command, args []string) error {
 			return c.changeDefinitions(r.Context(), func(s *definitions.Store) (definitions.Outcome, error) { return s.Import(r.Context(), args[0], force) })

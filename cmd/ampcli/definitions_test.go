@@ -103,8 +103,8 @@ func TestDefinitions(t *testing.T) {
 		{"definitions import " + two, 2, []string{"a rollback left it"}},
 		{"definitions import --force " + two, 0, []string{"Live now: set "}},
 		{"definitions import " + empty, 2, []string{"no definition file"}},
-		{"definitions import", 2, []string{"accepts 1 arg(s)"}},
-		{"definitions import a b", 2, []string{"accepts 1 arg(s)"}},
+		{"definitions import", 2, []string{"expected: ampcli definitions import DIR"}},
+		{"definitions import a b", 2, []string{"expected: ampcli definitions import DIR"}},
 	} {
 		out, code, err := c.call(t, strings.Fields(step.args)...)
 		if err != nil {

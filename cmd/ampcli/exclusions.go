@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
@@ -36,12 +37,12 @@ func (c *command) exclusions() *cobra.Command {
 	x := &cobra.Command{Use: "exclusions", Short: "List or change what this host leaves out of monitoring", Long: exclusionHelp, Args: cobra.NoArgs}
 	var children bool
 	add := &cobra.Command{
-		Use: "add path|process|user|kind VALUE", Short: "Leave something out (root only)", Args: cobra.ExactArgs(2), ValidArgsFunction: exclusionWords,
+		Use: "add path|process|user|kind VALUE", Short: "Leave something out (root only)", Args: cmdline.Arguments(2, 2), ValidArgsFunction: exclusionWords,
 		RunE: func(r *cobra.Command, args []string) error { return c.exclude(r.Context(), args, children, false) },
 	}
 	add.Flags().BoolVar(&children, "children", false, "with process: what it starts is left out too")
 	remove := &cobra.Command{
-		Use: "remove path|process|user|kind VALUE", Short: "Take an exclusion out (root only)", Args: cobra.ExactArgs(2), ValidArgsFunction: exclusionWords,
+		Use: "remove path|process|user|kind VALUE", Short: "Take an exclusion out (root only)", Args: cmdline.Arguments(2, 2), ValidArgsFunction: exclusionWords,
 		RunE: func(r *cobra.Command, args []string) error { return c.exclude(r.Context(), args, false, true) },
 	}
 	list := &cobra.Command{

@@ -50,7 +50,7 @@ func TestExclusions(t *testing.T) {
 		{"exclusions add file /srv", 2, `exclusion by "file": expected one of`},
 		{"exclusions add path /a --children", 2, "no children"},
 		{"exclusions add user no-such-user", 2, "unknown user"},
-		{"exclusions add path", 2, "accepts 2 arg(s)"},
+		{"exclusions add path", 2, "expected: ampcli exclusions add path|process|user|kind VALUE"},
 		{"exclusions add path /srv/ --lang ja", 0, "すでに除外されています"},
 		{"exclusions add path /srv/ -o json", 0, "{\n  \"changed\": false,\n  \"excluded\": true,\n  \"exclusion\": {\n    \"class\": \"path\",\n    \"value\": \"/srv/\"\n  }\n}\n"},
 		{"exclusions remove path /srv/ -o json", 0, "{\n  \"changed\": true,\n  \"excluded\": false,"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 )
@@ -22,7 +23,7 @@ func (c *command) policy() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return c.showPolicy() },
 	}
 	check := &cobra.Command{
-		Use: "check [FILE]", Short: "Check a policy file, this host's if none is named; exit code 2 if it cannot be used", Args: cobra.MaximumNArgs(1),
+		Use: "check [FILE]", Short: "Check a policy file, this host's if none is named; exit code 2 if it cannot be used", Args: cmdline.Arguments(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			file := c.path(policy.Path)
 			if len(args) > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/policy"
 	"github.com/ampconnector/amp/internal/scan/quarantine"
@@ -30,13 +31,13 @@ func (c *command) quarantine() *cobra.Command {
 	}
 	var o quarantine.RestoreOptions
 	restore := &cobra.Command{
-		Use: "restore ID", Short: "Give a file back (root only)", Args: cobra.ExactArgs(1), ValidArgsFunction: c.quarantined,
+		Use: "restore ID", Short: "Give a file back (root only)", Args: cmdline.Arguments(1, 1), ValidArgsFunction: c.quarantined,
 		RunE: func(r *cobra.Command, args []string) error { return c.restore(r.Context(), args[0], o) },
 	}
 	restore.Flags().StringVar(&o.To, "to", "", "where to; the default is where it was")
 	restore.Flags().BoolVar(&o.Force, "force", false, "also where something stands: that gets another name, and nothing is deleted")
 	remove := &cobra.Command{
-		Use: "delete ID", Short: "Delete a file for good, or forget that it was given back (root only)", Args: cobra.ExactArgs(1), ValidArgsFunction: c.quarantined,
+		Use: "delete ID", Short: "Delete a file for good, or forget that it was given back (root only)", Args: cmdline.Arguments(1, 1), ValidArgsFunction: c.quarantined,
 		RunE: func(r *cobra.Command, args []string) error { return c.deleteQuarantined(r.Context(), args[0]) },
 	}
 	return group(q, list, restore, remove)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/internal/control"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/terminal"
@@ -62,7 +64,7 @@ func untold(err error) error {
 func (c *command) scan() *cobra.Command {
 	var cross bool
 	s := &cobra.Command{
-		Use: "scan PATH…", Short: "Scan files and folders (root only)", Long: scanHelp, Args: cobra.MinimumNArgs(1),
+		Use: "scan PATH…", Short: "Scan files and folders (root only)", Long: scanHelp, Args: cmdline.Arguments(1, math.MaxInt),
 		RunE: func(r *cobra.Command, args []string) error { return c.scanPaths(r.Context(), args, cross) },
 	}
 	s.Flags().BoolVar(&cross, "cross-file-systems", false, "scan what is mounted below the folders too")

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ampconnector/amp/cmd/internal/cmdline"
 	"github.com/ampconnector/amp/cmd/internal/interrupt"
+	"github.com/ampconnector/amp/cmd/internal/output"
 	"github.com/ampconnector/amp/installer"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
@@ -48,15 +50,23 @@ func Main(v string) int {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	language := fault.LanguageAsked(args, os.Getenv)
 	root := command(in, &language)
+	kept := output.To(out)
 	root.SetArgs(args)
-	root.SetOut(out)
+	root.SetOut(kept)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if failed := kept.Failed(); failed != nil {
+		err = notDone(failed)
+	}
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errFailed):
 		return exitFailed
+	}
+	var own *fault.Error
+	if err = cmdline.Refused(err); !errors.As(err, &own) {
+		err = fault.Errorf(wrongUsage, err)
 	}
 	fmt.Fprintln(errOut, "amp-install:", installer.ErrorText(err).In(language))
 	switch {
@@ -78,6 +88,7 @@ func notDone(err error) error {
 
 // What is said to a person.
 var (
+	wrongUsage   = fault.Text{EN: "usage: %s; see amp-install --help", JA: "コマンドラインの指定に誤りがあります: %s。amp-install --help を参照してください"}
 	notDoneWords = fault.Text{EN: "not done: %s", JA: "実行できませんでした: %s"}
 	whichCommand = fault.Text{EN: "which command? See amp-install --help", JA: "コマンドを指定してください。amp-install --help を参照してください"}
 	whichFormat  = fault.Text{EN: "%s: which package format, deb or rpm?", JA: "%s: パッケージ形式 (deb または rpm) を指定してください"}
@@ -93,7 +104,10 @@ func command(in io.Reader, language *fault.Language) *cobra.Command {
 		Use: Name, Short: "Set up and remove what the AMP connector needs on a host",
 		Version: version, SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return fault.Errorf(whichCommand) },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := cmdline.NoEmptyFlag(c); err != nil {
+				return err
+			}
 			picked, err := fault.PickLanguage(lang, os.Getenv)
 			if err != nil {
 				return err

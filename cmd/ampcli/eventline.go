@@ -28,7 +28,10 @@ func eventLine(line []byte) string {
 
 // who did it.
 func who(p *monitor.Process) string {
-	text := fmt.Sprintf("pid %d uid %s parent %d (%s)", p.PID, uids(p.UID, p.EUID), p.PPID, word(p.Parent))
+	text := fmt.Sprintf("pid %d uid %s", p.PID, uids(p.UID, p.EUID))
+	if p.PPID != 0 || p.Parent != "" {
+		text += fmt.Sprintf(" parent %d (%s)", p.PPID, word(p.Parent))
+	}
 	if p.Container != "" {
 		text += " container " + word(shortID(p.Container))
 	}
@@ -111,8 +114,21 @@ func written(e *monitor.Event) string {
 
 func moved(e *monitor.Event) string { return path(&e.File) + " -> " + path(&e.Target) }
 
+// attributes leaves out what the source does not know: of a call that sets the mode alone some know no owner.
 func attributes(e *monitor.Event) string {
-	return fmt.Sprintf("%s, now mode %04o owner %d:%d", path(&e.File), e.Mode&0o7777, e.Owner, e.Group)
+	text := path(&e.File) + ", now"
+	if e.Mode != monitor.Unset {
+		text += fmt.Sprintf(" mode %04o", e.Mode&0o7777)
+	}
+	switch {
+	case e.Owner != monitor.Unset && e.Group != monitor.Unset:
+		text += fmt.Sprintf(" owner %d:%d", e.Owner, e.Group)
+	case e.Owner != monitor.Unset:
+		text += fmt.Sprintf(" owner %d", e.Owner)
+	case e.Group != monitor.Unset:
+		text += fmt.Sprintf(" group %d", e.Group)
+	}
+	return text
 }
 
 // protocols are the names of the IP protocols that flows are of.

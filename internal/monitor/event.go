@@ -82,8 +82,8 @@ type Event struct {
 	ArgsTruncated bool
 	ExitCode      int    // Exit: exit status, or -1 where a signal ended it
 	Signal        int    // Exit: the signal that ended it, 0 if none
-	Mode          uint32 // FileAttributes: st_mode as it is now
-	Owner, Group  uint32 // FileAttributes: as they are now
+	Mode          uint32 // FileAttributes: st_mode as it is now, Unset where the source does not know it
+	Owner, Group  uint32 // FileAttributes: as they are now, Unset where the source does not know them
 	Flow          Flow   // FlowOpen, FlowClose, Listen
 	Name          string // ModuleLoad, BPFLoad: of the module, of the program
 	Subtype       uint32 // BPFLoad: enum bpf_prog_type; Trace: the request of ptrace(2)

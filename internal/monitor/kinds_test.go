@@ -70,6 +70,7 @@ func eventsOfAllKinds() []Event {
 		{Kind: Detection, Name: "Eicar-Test-Signature", File: file, Found: Found{Cause: FileWrite, SHA256: "275a", Engine: "1.4.6", Definitions: "built-in"}},
 		{Kind: Detection, Name: "A\"B", File: odd, Found: Found{Quarantined: "20261128-0a1b2c3d", OtherNames: 2}},
 		{Kind: Detection, Name: "A", File: file, Found: Found{LeftAlone: "the file was changed\n"}},
+		{Kind: FileAttributes, File: file, Mode: Unset, Owner: Unset, Group: 0},
 	}
 	for i := range events {
 		events[i].Time, events[i].Process = at, subjectOf()
@@ -144,6 +145,28 @@ func TestFieldsOfTheKinds(t *testing.T) {
 			if !strings.Contains(got, part) {
 				t.Errorf("%v: %s is not in %s", e.Kind, part, got)
 			}
+		}
+	}
+}
+
+// A member that would say nothing is left out: of a call that sets the mode alone owner and group, of a process of which little is known the rest.
+func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
+	chmod := encode(Event{Kind: FileAttributes, Time: time.UnixMilli(1), File: File{Path: "/f"}, Mode: 0o755, Owner: Unset, Group: Unset, Process: &Process{PID: 7, PPID: 1, AUID: Unset}})
+	chown := encode(Event{Kind: FileAttributes, Time: time.UnixMilli(1), File: File{Path: "/f"}, Mode: Unset, Owner: 5, Group: Unset, Process: &Process{PID: 7, PPID: 1, AUID: Unset}})
+	demand := encode(Event{Kind: Detection, Time: time.UnixMilli(1), Name: "Eicar", File: File{Path: "/f"}, Process: &Process{PID: 7, Comm: "ampdaemon", AUID: Unset}})
+	for _, c := range []struct {
+		line []byte
+		none []string
+	}{
+		{chmod, []string{"owner", "group", "4294967295"}}, {chown, []string{"attributes", "group", "4294967295"}}, {demand, []string{"parent_process", `"process":{"pid":7,"uid":"7-0","name":"ampdaemon","created_time"`}},
+	} {
+		for _, none := range c.none {
+			if strings.Contains(string(c.line), none) {
+				t.Errorf("%s in %s", none, c.line)
+			}
+		}
+		if _, err := ParseLine(c.line); err != nil {
+			t.Errorf("%v: %s", err, c.line)
 		}
 	}
 }

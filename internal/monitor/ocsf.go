@@ -239,8 +239,13 @@ func (c *encoder) file(b []byte, e *Event) []byte {
 	b = appendFile(b, &e.File, e.Mode)
 	if e.Kind == FileAttributes {
 		b = b[:len(b)-1]
-		b = appendUint(b, `,"attributes":`, uint64(e.Mode))
-		b = append(appendUint(b, `,"owner":{"uid":"`, uint64(e.Owner)), `"}}`...)
+		if e.Mode != Unset {
+			b = appendUint(b, `,"attributes":`, uint64(e.Mode))
+		}
+		if e.Owner != Unset {
+			b = append(appendUint(b, `,"owner":{"uid":"`, uint64(e.Owner)), `"}`...)
+		}
+		b = append(b, '}')
 	}
 	target := e.Kind == FileRename || e.Kind == FileLink || e.Kind == FileCopy
 	if target {
@@ -251,7 +256,7 @@ func (c *encoder) file(b []byte, e *Event) []byte {
 	if e.File.Changed != 0 {
 		u.integer(`"changed":`, e.File.Changed)
 	}
-	if e.Kind == FileAttributes {
+	if e.Kind == FileAttributes && e.Group != Unset {
 		u.unsigned(`"group":`, uint64(e.Group))
 	}
 	u.file(fileMembers, &e.File)

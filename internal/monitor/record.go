@@ -65,7 +65,7 @@ type lineProcess struct {
 	PID     uint32   `json:"pid"`
 	UID     string   `json:"uid"`
 	Name    string   `json:"name"`
-	Created int64    `json:"created_time"`
+	Created *int64   `json:"created_time"`
 	CmdLine string   `json:"cmd_line"`
 	File    lineFile `json:"file"`
 	User    struct {
@@ -93,11 +93,11 @@ type lineProcess struct {
 }
 
 type lineFile struct {
-	Path       string `json:"path"`
-	Name       string `json:"name"`
-	UID        string `json:"uid"`
-	Size       uint64 `json:"size"`
-	Attributes uint32 `json:"attributes"`
+	Path       string  `json:"path"`
+	Name       string  `json:"name"`
+	UID        string  `json:"uid"`
+	Size       uint64  `json:"size"`
+	Attributes *uint32 `json:"attributes"`
 	Owner      struct {
 		UID string `json:"uid"`
 	} `json:"owner"`
@@ -121,7 +121,7 @@ type lineUnmapped struct {
 	ArgsTruncated   bool     `json:"args_truncated"`
 	Executed        *string  `json:"executed"`
 	Changed         int64    `json:"changed"`
-	Group           uint32   `json:"group"`
+	Group           *uint32  `json:"group"`
 	TargetHex       string   `json:"target_hex"`
 	TargetTruncated bool     `json:"target_truncated"`
 	TargetJoined    bool     `json:"target_joined"`
@@ -171,6 +171,14 @@ func (p *parser) fail(field string, err error) {
 	if err != nil && p.err == nil {
 		p.err = fmt.Errorf("%s: %w", field, err)
 	}
+}
+
+// orUnset is the number of a member, Unset where there is none.
+func orUnset(n *uint32) uint32 {
+	if n == nil {
+		return Unset
+	}
+	return *n
 }
 
 func (p *parser) number(field, s string) uint32 {
@@ -229,10 +237,12 @@ func (p *parser) process(field string, l *lineProcess) *Process {
 	x := &l.Attributes
 	r := &Process{
 		PID: l.PID, PPID: l.Parent.PID, UID: p.number(field+".user.uid", l.User.UID), EUID: l.EUID, AUID: Unset,
-		Start: time.UnixMilli(l.Created),
-		Comm:  l.Name, Parent: l.Parent.Name,
+		Comm: l.Name, Parent: l.Parent.Name,
 		Directory: p.hex(field+".xattributes.working_directory_hex", x.DirectoryHex, x.Directory),
 		Cgroup:    x.Cgroup, Container: l.Container.UID, Label: x.Label,
+	}
+	if l.Created != nil {
+		r.Start = time.UnixMilli(*l.Created)
 	}
 	if l.AUID != nil {
 		r.AUID = *l.AUID
@@ -338,7 +348,10 @@ func (l *line) file(p *parser, e *Event) {
 	e.File.Changed = l.Unmapped.Changed
 	p.path("unmapped", &l.Unmapped.linePath, &e.File)
 	if e.Kind == FileAttributes {
-		e.Mode, e.Owner, e.Group = from.Attributes, p.number("file.owner.uid", from.Owner.UID), l.Unmapped.Group
+		e.Mode, e.Owner, e.Group = orUnset(from.Attributes), Unset, orUnset(l.Unmapped.Group)
+		if from.Owner.UID != "" {
+			e.Owner = p.number("file.owner.uid", from.Owner.UID)
+		}
 	}
 	e.Target = p.file("file_result", &l.FileResult)
 	u := &l.Unmapped

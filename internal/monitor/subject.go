@@ -47,7 +47,9 @@ func (c *subjectCache) make(b []byte, p *Process, exe *File, args []string, iden
 	b = appendInt(b, `{"pid":`, int64(p.PID))
 	b = appendID(append(b, `,"uid":`...), p.PID, int64(p.StartBoot))
 	b = appendString(append(b, `,"name":`...), p.Comm)
-	b = appendInt(b, `,"created_time":`, p.Start.UnixMilli())
+	if !p.Start.IsZero() {
+		b = appendInt(b, `,"created_time":`, p.Start.UnixMilli())
+	}
 	if len(args) > 0 || !identified || exe.Path != "" {
 		b = append(b, `,"cmd_line":"`...)
 		for i, arg := range args {
@@ -70,7 +72,9 @@ func (c *subjectCache) make(b []byte, p *Process, exe *File, args []string, iden
 		b = append(appendString(append(b, `,"container":{"uid":`...), p.Container), '}')
 	}
 	l := c.lineages.of(p)
-	b = append(append(b, `,"parent_process":`...), l.parent...)
+	if p.PPID != 0 || p.Parent != "" {
+		b = append(append(b, `,"parent_process":`...), l.parent...)
+	}
 	if len(p.Ancestors) > 0 {
 		b = append(append(b, `,"lineage":`...), l.paths...)
 	}

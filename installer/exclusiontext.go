@@ -12,7 +12,7 @@ var exclusionTexts = map[string]string{
 	policy.ExclusionNoChildren:  "%s による除外では子プロセスを指定できません。指定できるのは %s による除外だけです",
 	policy.ExclusionNoUID:       "uid %q: 0 から 4294967294 までの数値を指定してください",
 	policy.ExclusionNoKind:      "kind %q: 次のいずれかを指定してください: %s",
-	policy.ExclusionNoClass:     "%q による除外: 次のいずれかを指定してください: %v",
+	policy.ExclusionNoClass:     "%q による除外: 次のいずれかを指定してください: %s",
 	policy.ExclusionNotFromRoot: "パス %q: ルートから始まるパスを指定してください。ルート自体は指定できません",
 	policy.ExclusionTooLong:     "パス %.40q…: %d バイトあります。%d バイト以下のパスを指定してください",
 	policy.ExclusionNotClean:    `パス %q: "//"、"/./"、"/../" を含まないパスを指定してください`,

@@ -37,6 +37,9 @@ func (r *run) chooseBoot(ctx context.Context) error {
 	if err := host.CheckRelease(r.Boot); err != nil {
 		return errBoot.wrong(err)
 	}
+	if r.facts.Kernels.From == "" { // nobody looked, since the kernel that runs is all that is needed
+		r.facts.Kernels = host.InstalledKernels(r.target.Root)
+	}
 	if r.facts.Kernels.Known() && !slices.ContainsFunc(r.facts.Kernels.Value, func(k host.Kernel) bool { return k.Release == r.Boot }) {
 		return r.chooseNewKernel(ctx)
 	}

@@ -158,6 +158,31 @@ func TestAnotherKernelIsInstalled(t *testing.T) {
 	}
 }
 
+// On a host whose kernel is all that is needed nobody looks for others: one that is installed is not called missing, and one that is missing is with the folder.
+func TestKernelIsChosenWhereNoneIsNeeded(t *testing.T) {
+	for release, c := range map[string]struct {
+		code int
+		says string
+	}{
+		fitRelease:       {ExitGone, "Fault 16 is not there"},
+		"6.1.0-50-amd64": {ExitUsage, "--boot 6.1.0-50-amd64: /usr/lib/modules has no such kernel"},
+	} {
+		var out bytes.Buffer
+		tool, _ := kernelTool(t, &out)
+		gather := tool.hands.Gather
+		tool.hands.Gather = func(ctx context.Context, o health.Options) *health.Facts {
+			f := gather(ctx, o)
+			f.BPF.KernelBTF, f.BPF.Load = host.Read(true, "/sys/kernel/btf/vmlinux"), host.Read(true, "bpf(2)")
+			f.Kernels = host.Reading[[]host.Kernel]{}
+			return f
+		}
+		tool.Boot = release
+		if code := tool.Remedy(t.Context(), Selection{IDs: []fault.ID{16}}); code != c.code || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: exit code %d, %s; expected %d, %q", release, code, out.String(), c.code, c.says)
+		}
+	}
+}
+
 func TestKernelThatCannotBeChosen(t *testing.T) {
 	for release, c := range map[string]struct {
 		ids  []fault.ID

@@ -47,7 +47,7 @@ func TestExclusions(t *testing.T) {
 		{"exclusions remove user 0", 0, "Monitored again: user 0."},
 		{"exclusions remove user 0", 1, "user 0 is not excluded in"},
 		{"exclusions add path srv", 2, `path "srv": expected one from the root`},
-		{"exclusions add file /srv", 2, `exclusion by "file": expected one of`},
+		{"exclusions add file /srv", 2, `exclusion by "file": expected one of path, process, user, kind`},
 		{"exclusions add path /a --children", 2, "no children"},
 		{"exclusions add user no-such-user", 2, "unknown user"},
 		{"exclusions add path", 2, "expected: ampcli exclusions add path|process|user|kind VALUE"},

@@ -17,7 +17,7 @@ const (
 	ExclusionNoChildren  = "an exclusion by %s has no children; only one by %s has"
 	ExclusionNoUID       = "uid %q: expected a number from 0 to 4294967294"
 	ExclusionNoKind      = "kind %q: expected one of %s"
-	ExclusionNoClass     = "exclusion by %q: expected one of %v"
+	ExclusionNoClass     = "exclusion by %q: expected one of %s"
 	ExclusionNotFromRoot = "path %q: expected one from the root, and not the root itself"
 	ExclusionTooLong     = "path %.40q…: has %d bytes, expected at most %d"
 	ExclusionNotClean    = `path %q: expected one without "//", "/./" and "/../"`

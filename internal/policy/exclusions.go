@@ -50,6 +50,14 @@ const (
 // Classes are all of them.
 var Classes = []Class{ByPath, ByProcess, ByUser, ByKind}
 
+func classNames() []string {
+	names := make([]string, len(Classes))
+	for i, c := range Classes {
+		names[i] = string(c)
+	}
+	return names
+}
+
 // Exclusion is one of a set, as the command line and the files have it.
 type Exclusion struct {
 	Class    Class  `json:"class"`
@@ -89,7 +97,7 @@ func NewExclusion(class Class, value string, children bool) (Exclusion, error) {
 		}
 		return x, nil
 	}
-	return Exclusion{}, wrong(ExclusionNoClass, class, Classes)
+	return Exclusion{}, wrong(ExclusionNoClass, class, strings.Join(classNames(), ", "))
 }
 
 // checkPath refuses what would never fit an event, and the root, which would fit all of them.

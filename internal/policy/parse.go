@@ -259,11 +259,7 @@ var exclusionAttribute = map[Class]string{ByPath: "prefix", ByProcess: "path", B
 
 // exclusions reads the content of <exclusions>.
 func (p *parser) exclusions(start *xml.StartElement) (x Exclusions, err error) {
-	names := make([]string, len(Classes))
-	for i, c := range Classes {
-		names[i] = string(c)
-	}
-	err = p.content(start, names, func(e *xml.StartElement) error {
+	err = p.content(start, classNames(), func(e *xml.StartElement) error {
 		class := Class(e.Name.Local)
 		allowed := []string{exclusionAttribute[class]}
 		if class == ByProcess {

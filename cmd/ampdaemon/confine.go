@@ -33,6 +33,7 @@ var capabilities = []right{
 	{"CAP_SETGID", unix.CAP_SETGID, false},
 	{"CAP_SETPCAP", unix.CAP_SETPCAP, false},
 	{"CAP_KILL", unix.CAP_KILL, false},
+	{"CAP_LEASE", unix.CAP_LEASE, false},
 	{"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE, true},
 	{"CAP_FOWNER", unix.CAP_FOWNER, true},
 }

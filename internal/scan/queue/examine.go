@@ -120,12 +120,13 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 		return q.remembered(&v, finding)
 	}
 	q.handOver()
+	steady := q.steady(f, &id)
 	work := supervise.Job{File: f, Identity: id, Path: j.path, Limits: j.limits, Impatient: j.impatient}
 	content := q.copyOf(ctx, f, &id)
 	if content != nil {
 		if epoch, ok := q.Memory.KnownClean(content.sum); ok {
 			q.spare(content)
-			return q.alike(f, &id, epoch, looked)
+			return q.alike(f, &id, epoch, looked, steady)
 		}
 		work.File = content.view
 	}
@@ -143,11 +144,24 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 		}
 		q.spare(content)
 	}
-	return q.answered(ctx, f, &a, finding, looked)
+	return q.answered(ctx, f, &a, finding, looked, steady)
+}
+
+// steady reports whether a file will have another identity once it has other content, of all that is read of it from now on. Where that cannot be told,
+// it is scanned again each time.
+func (q *Queue) steady(f *os.File, id *verdicts.Identity) bool {
+	if !id.Local() {
+		return false // its identity proves nothing anyway
+	}
+	writer, err := verdicts.HasWriter(f)
+	if err != nil && !q.blind.Swap(true) {
+		q.Log.Warn("files are scanned again each time of which it cannot be told whether somebody has them open for writing", "error", err)
+	}
+	return err == nil && !writer
 }
 
 // answered deals with a file that was scanned.
-func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, finding Finding, looked time.Time) result {
+func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, finding Finding, looked time.Time, steady bool) result {
 	q.counts.scanned.Add(1)
 	id := finding.Identity
 	after, err := verdicts.Identify(f)
@@ -162,7 +176,7 @@ func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, f
 		finding.Answer, finding.Epoch, finding.SHA256, finding.Changed = a.Answer, a.Epoch, verdict.SHA256, r.changed
 		q.counts.found.Add(1)
 	}
-	if !r.changed {
+	if steady && !r.changed {
 		q.Memory.Keep(a.Epoch, id, verdict)
 	}
 	if a.Result == scan.Infected {
@@ -172,11 +186,11 @@ func (q *Queue) answered(ctx context.Context, f *os.File, a *supervise.Answer, f
 }
 
 // alike deals with a file whose content is that of another one in which nothing was found.
-func (q *Queue) alike(f *os.File, id *verdicts.Identity, epoch verdicts.Epoch, looked time.Time) result {
+func (q *Queue) alike(f *os.File, id *verdicts.Identity, epoch verdicts.Epoch, looked time.Time, steady bool) result {
 	q.counts.known.Add(1)
 	after, err := verdicts.Identify(f)
 	r := result{answer: scan.Answer{Result: scan.Clean}, known: true, changed: err != nil || after != *id, size: id.Size}
-	if !r.changed {
+	if steady && !r.changed {
 		q.Memory.Keep(epoch, *id, verdicts.Verdict{Result: scan.Clean, Time: looked})
 	}
 	return r

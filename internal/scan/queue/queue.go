@@ -83,6 +83,7 @@ type Queue struct {
 	stopped chan struct{}   // Run has ended
 	copies  chan *copied    // that are not in use
 	counts  counts
+	blind   atomic.Bool // it has been told that writers of files cannot be seen
 
 	mu        sync.Mutex
 	waiting   waiting

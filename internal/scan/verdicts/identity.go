@@ -98,8 +98,7 @@ const tick = 20 * time.Millisecond
 
 // Proves reports whether a file that had this identity at a time, and has it again, has the same content. It has not where it was changed
 // so shortly before that time that a further change would have had the same ctime, nor where something other than this kernel says what its times
-// are: a server, or a program (FUSE). What is written through a mapping changes ctime at the first write after each write-back only; the
-// event of its unmapping or close is what brings the file back.
+// are: a server, or a program (FUSE). Whoever had the file open for writing at that time may have written on through a mapping: see HasWriter.
 func (id Identity) Proves(at time.Time) bool {
 	return provable[id.Filesystem] && at.UnixNano()-id.Changed > int64(tick)
 }

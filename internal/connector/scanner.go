@@ -185,7 +185,8 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 		s.log.Error("the definitions", "error", err)
 	}
 	n.live.Store(&started.Set)
-	n.verdicts = verdicts.New(s.places.verdicts, verdicts.Options{Log: s.log})
+	limits := limitsOf(settings.Scan)
+	n.verdicts = verdicts.New(s.places.verdicts, verdicts.Options{Limits: limits, Log: s.log})
 	n.supervisor = supervise.New(supervise.Config{
 		Start: func(ctx context.Context, o supervise.StartOptions) (supervise.Service, error) {
 			options := s.places.options(*s.settings.Load())
@@ -202,8 +203,6 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(&f) }, OnSetAside: s.setAside,
 		Workers: settings.Workers + 2, Log: s.log, Begin: s.standBack,
 	})
-	limits := limitsOf(settings.Scan)
-	limits.ScanTime = engineGivesUp
 	n.queue.SetLimits(limits)
 	n.running.Go(func() { n.verdicts.Run(ctx) })
 	n.running.Go(func() { n.queue.Run(ctx) })

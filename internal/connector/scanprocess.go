@@ -60,7 +60,7 @@ func (p scanPlaces) options(s ScanSettings) sandbox.Options {
 
 // limitsOf are those of one scan.
 func limitsOf(p policy.Scan) scan.Limits {
-	return scan.Limits{FileBytes: uint64(p.FileMiB) << 20, ScanBytes: 4 * uint64(p.FileMiB) << 20}
+	return scan.Limits{FileBytes: uint64(p.FileMiB) << 20, ScanBytes: 4 * uint64(p.FileMiB) << 20, ScanTime: engineGivesUp}
 }
 
 // scanProcess is a scan service in its sandbox, for the supervisor.

@@ -15,6 +15,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/ampconnector/amp/internal/scan"
 )
 
 // The buckets of the file. Verdicts are in two halves: when the young one has half of the entries, the elder is emptied and they change places,
@@ -26,8 +28,9 @@ var (
 	asideBucket = []byte("aside")
 
 	// Keys of the first.
-	epochKey = []byte("epoch")
-	elderKey = []byte("elder") // name of the half
+	epochKey  = []byte("epoch")
+	limitsKey = []byte("limits")
+	elderKey  = []byte("elder") // name of the half
 )
 
 const (
@@ -130,21 +133,29 @@ func replaceDatabase(path string, entries int, times *int, log *slog.Logger, why
 	return openFile(path, entries, times)
 }
 
-// begin makes the file be of an epoch, and returns what was set aside in it.
-func (d *database) begin(epoch Epoch) (kept []aside, err error) {
+// begin makes the file be of an epoch and of limits, and returns what was set aside in the epoch, which no limits change.
+func (d *database) begin(epoch Epoch, limits scan.Limits) (kept []aside, err error) {
 	name := []byte(format + "\x00" + epoch.Definitions + "\x00" + epoch.Engine)
+	within := fmt.Appendf(nil, "%+v", limits)
 	err = d.update(func(tx *bolt.Tx) error {
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(meta.Get(epochKey), name) {
-			for _, b := range [][]byte{halfA, halfB, asideBucket} {
-				if err := tx.DeleteBucket(b); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
-					return err
-				}
+		var void [][]byte
+		switch {
+		case !bytes.Equal(meta.Get(epochKey), name):
+			void = [][]byte{halfA, halfB, asideBucket}
+		case !bytes.Equal(meta.Get(limitsKey), within):
+			void = [][]byte{halfA, halfB}
+		}
+		for _, b := range void {
+			if err := tx.DeleteBucket(b); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
+				return err
 			}
-			if err := meta.Put(epochKey, name); err != nil {
+		}
+		if len(void) > 0 {
+			if err := errors.Join(meta.Put(epochKey, name), meta.Put(limitsKey, within)); err != nil {
 				return err
 			}
 		}

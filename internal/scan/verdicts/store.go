@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ampconnector/amp/internal/scan"
 )
 
 // Path is where the daemon keeps its verdicts.
@@ -26,6 +28,7 @@ type Options struct {
 	Entries int           // in the file, 200 000; at least half of them are there once so many were kept
 	Recent  int           // in memory, 16 384
 	Period  time.Duration // after which what is new is written, 10 s
+	Limits  scan.Limits   // of the scans: what was cut short by others has to be scanned again
 	Log     *slog.Logger
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
@@ -103,11 +106,11 @@ func (s *Store) attach(epoch Epoch) {
 	}
 	var kept []aside
 	if err == nil {
-		kept, err = s.db.begin(epoch)
+		kept, err = s.db.begin(epoch, s.Limits)
 		if damaged(err) { // once: a new file that is damaged is not this file's trouble
 			s.db.abandon()
 			if s.db, err = replaceDatabase(s.path, s.Entries, &s.times, s.Log, err); err == nil {
-				kept, err = s.db.begin(epoch)
+				kept, err = s.db.begin(epoch, s.Limits)
 			}
 		}
 	}

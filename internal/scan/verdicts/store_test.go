@@ -112,6 +112,33 @@ func TestVerdictsOfAnotherEpochAreDropped(t *testing.T) {
 	stop(s)
 }
 
+// A file that was too large is scanned when larger ones are asked for. What the service ended on is set aside all the same.
+func TestVerdictsWithinOtherLimitsAreDropped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.db")
+	small := Options{Limits: scan.Limits{FileBytes: 1 << 20}}
+	s := newStore(t, path, small)
+	s.Begin(first)
+	s.Keep(first, numbered(1), Verdict{Result: scan.Limited, Time: now})
+	s.SetAside(first, numbered(9), "/poison")
+	stop(s)
+	for _, tt := range []struct {
+		name  string
+		o     Options
+		known bool
+	}{
+		{"the same", small, true},
+		{"larger", Options{Limits: scan.Limits{FileBytes: 2 << 20}}, false},
+		{"the former again", small, false},
+	} {
+		s = newStore(t, path, tt.o)
+		s.Begin(first)
+		if _, _, ok := s.Lookup(numbered(1)); ok != tt.known || !s.Aside(numbered(9)) {
+			t.Errorf("%s limits: known %t, expected %t; set aside %q", tt.name, ok, tt.known, s.AsidePaths())
+		}
+		stop(s)
+	}
+}
+
 func TestWhatIsNotKept(t *testing.T) {
 	s := newStore(t, filepath.Join(t.TempDir(), "v.db"), Options{})
 	s.Keep(Epoch{}, numbered(0), clean())

@@ -179,13 +179,13 @@ func database(version int) string {
 func TestOrderOfFiles(t *testing.T) {
 	dir := directory(t, map[string]string{
 		"z.ndb": "", "a.ndb": "", "local.ign2": "", "daily.cld": database(5), "daily.cvd": database(4), "main.cvd": database(1), "main.cld": database(0),
-		"daily.cfg": "", "x.crb": "", "notes.txt": "", "freshclam.dat": "", "main.cvd.sign": "", ".hidden": "",
+		"daily.cfg": "", "x.crb": "", "notes.txt": "", "freshclam.dat": "", "main.cvd.sign": "", ".hidden": "", "site.IGN2": "", "SITE.NDB": "",
 	})
 	got, err := definitions(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"local.ign2", "daily.cld", "daily.cfg", "x.crb", "a.ndb", "main.cvd", "z.ndb"}
+	want := []string{"local.ign2", "site.IGN2", "daily.cld", "daily.cfg", "x.crb", "SITE.NDB", "a.ndb", "main.cvd", "z.ndb"}
 	for i := range got {
 		got[i] = filepath.Base(got[i])
 	}

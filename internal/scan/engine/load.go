@@ -151,6 +151,9 @@ func (e *Engine) Close() {
 var extensions = strings.Fields(`cat cbc cdb cfg cld crb cud cvd db fp ftm gdb hdb hdu hsb hsu idb ign ign2 imp info ioc ldb ldu mdb mdu msb msu
 	ndb ndu pdb pwdb rmd sdb sfp wdb yar yara zmd`)
 
+// extension is a file's, in small letters as the library compares it.
+func extension(name string) string { return strings.ToLower(filepath.Ext(name)) }
+
 // first are the files that the library wants before the others: what is to be ignored, then what switches parts of the engine, then trusted
 // certificates. Others come in alphabetical order.
 var first = []string{".ign", ".ign2", "daily.cld", "daily.cvd", "local.gdb", "daily.cfg", ".crb"}
@@ -163,7 +166,7 @@ func definitions(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if slices.Contains(extensions, strings.TrimPrefix(filepath.Ext(entry.Name()), ".")) {
+		if slices.Contains(extensions, strings.TrimPrefix(extension(entry.Name()), ".")) {
 			names = append(names, entry.Name())
 		}
 	}
@@ -187,7 +190,7 @@ func definitions(dir string) ([]string, error) {
 // for this (CL_DB_OFFICIAL_ONLY) passes over others without a word, and only where it is given the whole directory.
 func signed(files []string) error {
 	for _, file := range files {
-		if ext := filepath.Ext(file); ext != ".cvd" && ext != ".cld" {
+		if ext := extension(file); ext != ".cvd" && ext != ".cld" {
 			err := errors.New("not signed by the makers of ClamAV, expected .cvd or .cld")
 			return &Error{Cause: scan.DefinitionsBad, File: filepath.Base(file), Err: err}
 		}
@@ -197,7 +200,7 @@ func signed(files []string) error {
 
 func rank(name string) int {
 	for i, f := range first {
-		if name == f || strings.HasPrefix(f, ".") && filepath.Ext(name) == f {
+		if name == f || strings.HasPrefix(f, ".") && extension(name) == f {
 			return i
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -314,8 +315,8 @@ func (r *Runner) end(o outcome) {
 	}
 	level, attrs := slog.LevelInfo, []any{"schedule", o.name, "files", o.result.Files, "found", o.result.Found, "failures", o.result.Failures, "took", at.Sub(rec.Began)}
 	if o.err != nil {
-		rec.Error = o.err.Error()
-		rec.Error = rec.Error[:min(len(rec.Error), maxRecordError)]
+		text := o.err.Error()
+		rec.Error = strings.ToValidUTF8(text[:min(len(text), maxRecordError)], "")
 		level, attrs = slog.LevelError, append(attrs, "error", o.err)
 	} else if o.result.Found > 0 {
 		level = slog.LevelWarn

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -388,6 +389,19 @@ func TestScanThatFails(t *testing.T) {
 		d.expect("a Nov 29 03:00:00")
 		if l := d.runner.State()[0].Last; l.Error != d.err.Error() || l.Ended.IsZero() {
 			t.Errorf("%+v", l)
+		}
+	})
+}
+
+// A long error is cut where a character ends: half of one comes back from JSON as more bytes than it had.
+func TestALongErrorIsRemembered(t *testing.T) {
+	on(t, "2026-11-29T02:00:00Z", func(t *testing.T, d *desk) {
+		d.err = errors.New(strings.Repeat("…", maxRecordError))
+		d.boot(d.schedule("a", "daily 03:00"))
+		d.pass(3 * time.Hour)
+		d.shutDown()
+		if r, err := readRecords(d.runner.Path); err != nil || r["a"].Error != strings.Repeat("…", maxRecordError/len("…")) {
+			t.Errorf("%v, %v", r["a"], err)
 		}
 	})
 }

@@ -99,6 +99,20 @@ func TestFaultsOfTheEngine(t *testing.T) {
 	})
 }
 
+// A service that was taken over cannot fill the disk on which the log is.
+func TestAServiceThatTalksTooMuch(t *testing.T) {
+	needRoot(t)
+	s := ready(t, fakeOptions(t))
+	if a := s.scanFile(t, content(t, []byte("AMP-FAKE talk")), scan.Limits{}); a.Result != scan.Clean {
+		t.Errorf("answer %+v, expected that all it says is taken", a)
+	}
+	s.Conn.Close()
+	s.end(t)
+	if n := len(s.said(t)); n < 1<<10 || n > 1<<20 {
+		t.Errorf("the log has %d bytes, expected some KiB, and at most 1 MiB", n)
+	}
+}
+
 func TestFaultsOfTheLoad(t *testing.T) {
 	needRoot(t)
 	s := start(t, fakeOptions(t, "fail-load.fake"))

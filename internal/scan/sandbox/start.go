@@ -30,7 +30,7 @@ type Options struct {
 	Workers      int      // scans that run side by side; 0 is 2
 	Nice         int      // see nice(2), 0 to 19
 	Check        bool     // the service ends after its report: a trial load
-	Log          *os.File // gets what the service says on standard error, as much as Scratch; stays the caller's; nil for none
+	Log          *os.File // gets what the service says on standard error, of each process 1 MiB; stays the caller's; nil for none
 
 	// Memory is how much private memory the service may have, in bytes, what the program itself takes (see Overhead) not counted; 0 for no
 	// limit. Beside the definitions it has to hold, for each worker, addresses for a whole file, and for what is unpacked of it: the
@@ -105,7 +105,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer null.Close()
-	words, mouth, err := listen(o.Log, o.withDefaults().Scratch)
+	words, mouth, err := listen(o.Log, maxWords)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

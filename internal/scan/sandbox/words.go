@@ -43,6 +43,10 @@ const (
 // maxBeginning is more than the longest of them, in bytes.
 const maxBeginning = 64
 
+// maxWords is what the log takes of one process, in bytes: more than a trace of all its threads has. A process that a file has taken over may say
+// anything, and is started again when it has ended.
+const maxWords = 1 << 20
+
 // lastWords bounds the wait for words after a process's end. None are to come: nothing else has its end of the pipe.
 const lastWords = time.Second
 

@@ -24,6 +24,7 @@ import (
 //	exit     it ends with status 7               hang   the scan never ends
 //	slow D   the scan takes a time such as 50ms  eat    it takes memory until that is refused, and fails
 //	rubbish  bytes that are no message are sent to the daemon; the answer follows
+//	talk     4 MiB are written to standard error
 //	found N  N is found                          limited, failed  are the results
 const Marker = "AMP-FAKE "
 
@@ -116,6 +117,9 @@ func act(word, rest string) error {
 		return eat()
 	case "rubbish":
 		_, err := unix.Write(socket, []byte("rubbish"))
+		return err
+	case "talk":
+		_, err := os.Stderr.WriteString(strings.Repeat("talk ", 4<<20/len("talk ")))
 		return err
 	}
 	return nil

@@ -26,7 +26,7 @@ func (q *Queue) examine(ctx context.Context, it *item) {
 		return
 	}
 	defer f.Close()
-	e := it.event
+	e := it.occasion.event()
 	r := q.scan(ctx, f, job{event: &e, path: it.file().Path, limits: *q.limits.Load()})
 	if again := r.done.Again || r.changed && r.answer.Result != scan.Infected; !again {
 		return
@@ -41,6 +41,7 @@ func (q *Queue) examine(ctx context.Context, it *item) {
 		q.put(&e, fileOf(&e, it.target), it.priority, it.tries+1)
 		if again := q.waiting.byKey[it.key]; again != nil { // else there was no room
 			again.names = it.names
+			q.waiting.weigh(again)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"time"
-
-	"github.com/ampconnector/amp/internal/monitor"
 )
 
 // A folder may be renamed while files in it wait: an event has the path of its time. Where the file is not found there, the renames since then lead to it,
@@ -38,9 +36,9 @@ type moves struct {
 }
 
 // note keeps a rename, whose memory stays as it is, and calls found for each file that was missed and that it explains.
-func (m *moves) note(e *monitor.Event, found func(*item)) {
-	moved := move{e.File.Path, e.Target.Path, e.Time}
-	if !strings.HasPrefix(moved.from, "/") || !strings.HasPrefix(moved.to, "/") || e.File.Truncated || e.Target.Truncated {
+func (m *moves) note(o *occasion, found func(*item)) {
+	moved := move{o.file.Path, o.target.Path, o.time}
+	if !strings.HasPrefix(moved.from, "/") || !strings.HasPrefix(moved.to, "/") || o.file.Truncated || o.target.Truncated {
 		return
 	}
 	m.ring[m.next] = moved
@@ -49,7 +47,7 @@ func (m *moves) note(e *monitor.Event, found func(*item)) {
 		if it == nil {
 			continue
 		}
-		if path, ok := moved.below(it.file().Path, it.event.Time); ok {
+		if path, ok := moved.below(it.file().Path, it.occasion.time); ok {
 			m.missed[i], it.file().Path = nil, path
 			found(it)
 		}
@@ -79,7 +77,7 @@ func (q *Queue) follow(it *item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f := it.file()
-	path := q.moves.follow(f.Path, it.event.Time)
+	path := q.moves.follow(f.Path, it.occasion.time)
 	if path == f.Path {
 		q.moves.miss(it)
 		return false

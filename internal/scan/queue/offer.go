@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"strings"
 	"time"
 
 	"github.com/ampconnector/amp/internal/monitor"
@@ -72,7 +73,11 @@ func (q *Queue) deleted(f *monitor.File) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.waiting.byKey[keyOf(f)]
-	if it == nil || it.priority != written || f.Truncated || !it.loseName(f.Path) {
+	if it == nil || it.priority != written || f.Truncated {
+		return
+	}
+	if !it.loseName(f.Path) {
+		q.waiting.weigh(it)
 		return
 	}
 	q.waiting.remove(it)
@@ -113,70 +118,88 @@ func (q *Queue) rouse() {
 	}
 }
 
-// put keeps a copy of an event. The caller holds mu.
+// put keeps what a scan needs of an event. The caller holds mu.
 func (q *Queue) put(e *monitor.Event, f *monitor.File, p priority, tries uint8) {
-	k := keyOf(f)
+	k, target := keyOf(f), f == &e.Target
 	if it := q.waiting.byKey[k]; it != nil {
 		q.counts.merged++
 		q.waiting.raise(it, p)
-		if it.target == (f == &e.Target) && it.event.File.Path == e.File.Path && it.event.Target.Path == e.Target.Path && sameProcess(it.event.Process, e.Process) {
+		if o := &it.occasion; it.target == target && o.file.Path == e.File.Path && o.target.Path == e.Target.Path && sameProcess(o.process(), e.Process) {
 			return
 		}
 		before := *it.file()
-		it.event, it.target = q.keep(e), f == &e.Target
+		q.waiting.retell(it, q.keep(e), target)
 		it.alsoNamed(before)
 		q.noteNames(it)
+		q.makeRoom(p)
 		return
 	}
-	if q.waiting.full() {
+	if !q.makeRoom(p) {
 		q.counts.dropped++
-		if !q.waiting.makeRoom(p) {
-			return
-		}
+		return
 	}
 	q.counts.queued++
-	it := &item{event: q.keep(e), key: k.owned(), target: f == &e.Target, priority: p, tries: tries}
+	it := &item{occasion: q.keep(e), key: k.owned(), target: target, priority: p, tries: tries}
 	q.waiting.push(it)
 	q.noteNames(it)
+}
+
+// makeRoom drops files until there is room for one of a priority, and reports whether there is. The caller holds mu.
+func (q *Queue) makeRoom(p priority) bool {
+	for q.waiting.full() {
+		if !q.waiting.makeRoom(p) {
+			return false
+		}
+		q.counts.dropped++
+	}
+	return true
 }
 
 // noteNames keeps what the event of an item says of other names: those that the file has beside, and those of files below a folder that it tells the new
 // name of. The caller holds mu.
 func (q *Queue) noteNames(it *item) {
-	switch it.event.Kind {
+	switch o := &it.occasion; o.kind {
 	case monitor.FileLink:
-		if !q.ignored.Load().path(it.event.File.Path) {
-			it.alsoNamed(it.event.File)
+		if !q.ignored.Load().path(o.file.Path) {
+			it.alsoNamed(o.file)
 		}
 	case monitor.FileRename:
-		it.notNamed(it.event.File.Path)
-		q.moves.note(&it.event, q.again)
+		it.notNamed(o.file.Path)
+		q.moves.note(o, q.again)
 	}
+	q.waiting.weigh(it)
 }
 
 func sameProcess(a, b *monitor.Process) bool {
 	return a == b || a != nil && b != nil && a.PID == b.PID && a.StartBoot == b.StartBoot && a.Equal(*b)
 }
 
-// keep is a copy of an event that stays good.
-func (q *Queue) keep(e *monitor.Event) monitor.Event {
-	c := *e
-	c.Process = nil // not to be copied for each event
-	c = c.Clone()
-	if e.Process != nil {
-		c.Process = q.subjects.keep(e.Process)
+// keep is a copy of what is needed of an event, which stays good.
+func (q *Queue) keep(e *monitor.Event) occasion {
+	o := occasion{kind: e.Kind, time: e.Time, file: e.File, target: e.Target}
+	for _, s := range []*string{&o.file.Path, &o.target.Path} {
+		*s = strings.Clone(*s)
 	}
-	return c
+	if e.Process != nil {
+		o.subject = q.subjects.keep(e.Process)
+	}
+	return o
+}
+
+// subject is a copy of a process.
+type subject struct {
+	process monitor.Process
+	bytes   int // of memory
+	items   int // that wait and have it
 }
 
 // subjects are copies of the processes that events came of last, one for all events of a process.
-type subjects [64]*monitor.Process
+type subjects [64]*subject
 
-func (s *subjects) keep(p *monitor.Process) *monitor.Process {
+func (s *subjects) keep(p *monitor.Process) *subject {
 	kept := &s[p.PID%uint32(len(s))]
-	if !sameProcess(*kept, p) {
-		c := p.Clone()
-		*kept = &c
+	if *kept == nil || !sameProcess(&(*kept).process, p) {
+		*kept = &subject{process: p.Clone(), bytes: p.Bytes()}
 	}
 	return *kept
 }

@@ -52,8 +52,7 @@ func (it *item) open() (*os.File, error) {
 
 // ways are those to find the file, in the order in which they are likely to lead to it.
 func (it *item) ways() (ways []func() (*handle, error)) {
-	e, f := &it.event, it.file()
-	p := e.Process
+	f, p := it.file(), it.occasion.process()
 	for _, path := range it.paths() {
 		outside := func() (*handle, error) { return hold(unix.AT_FDCWD, path, it.follow(), unix.RESOLVE_NO_MAGICLINKS) }
 		inside := func() (*handle, error) { return it.holdInside(path) }
@@ -69,7 +68,7 @@ func (it *item) ways() (ways []func() (*handle, error)) {
 		}
 	}
 	ways = append(ways, it.relatives()...)
-	if e.Kind == monitor.Exec && p != nil && f.Inode != 0 { // also where it was deleted, and a memfd
+	if it.occasion.kind == monitor.Exec && p != nil && f.Inode != 0 { // also where it was deleted, and a memfd
 		ways = append(ways, func() (*handle, error) { return holdExecuted(p.PID) })
 	}
 	return ways
@@ -81,7 +80,7 @@ const maxRelatives = 4
 // relatives are ways through the roots of the processes above: one that writes a file in a container, such as cp(1), has ended by the time
 // that somebody looks, but the one that started it sees the same. Only where the inode tells whether it is the file.
 func (it *item) relatives() (ways []func() (*handle, error)) {
-	p := it.event.Process
+	p := it.occasion.process()
 	if p == nil || it.file().Inode == 0 {
 		return nil
 	}
@@ -99,7 +98,7 @@ func (it *item) relatives() (ways []func() (*handle, error)) {
 // paths are the names that the file may have. An executed one has the name that execve was given, and another one if that is a link.
 func (it *item) paths() (paths []string) {
 	f, names := it.file(), [2]*monitor.File{it.file()}
-	if p := it.event.Process; it.event.Kind == monitor.Exec && p != nil && f.Inode != 0 && p.Exe.Inode == f.Inode {
+	if p := it.occasion.process(); it.occasion.kind == monitor.Exec && p != nil && f.Inode != 0 && p.Exe.Inode == f.Inode {
 		names = [2]*monitor.File{&p.Exe, f}
 	}
 	for i, n := range names {
@@ -112,7 +111,7 @@ func (it *item) paths() (paths []string) {
 
 // follow is O_NOFOLLOW, unless the path is one that a process gave the kernel, which followed links.
 func (it *item) follow() uint64 {
-	if it.event.Kind == monitor.Exec || it.file().Joined {
+	if it.occasion.kind == monitor.Exec || it.file().Joined {
 		return 0
 	}
 	return unix.O_NOFOLLOW
@@ -121,7 +120,7 @@ func (it *item) follow() uint64 {
 // holdInside gets hold of a path as the process sees it, from its own root. Where no inode tells whether that is the file, it has to be the
 // process of the event, and not one that has its number by now.
 func (it *item) holdInside(path string) (*handle, error) {
-	p := it.event.Process
+	p := it.occasion.process()
 	if it.file().Inode == 0 {
 		start, err := startOf(p.PID)
 		if err != nil {

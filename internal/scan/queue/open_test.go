@@ -18,7 +18,7 @@ import (
 // opened is what the file of an event holds, or why it is not opened.
 func opened(t *testing.T, e *monitor.Event, target bool) (string, error) {
 	t.Helper()
-	it := &item{event: *e, target: target}
+	it := &item{occasion: (&Queue{}).keep(e), target: target}
 	f, err := it.open()
 	if err != nil {
 		return "", err
@@ -324,7 +324,7 @@ func BenchmarkOpen(b *testing.B) {
 	if err := unix.Stat(path, &st); err != nil {
 		b.Fatal(err)
 	}
-	it := &item{event: *wrote(monitor.File{Path: path, Device: uint64(st.Dev), Inode: st.Ino})}
+	it := &item{occasion: (&Queue{}).keep(wrote(monitor.File{Path: path, Device: uint64(st.Dev), Inode: st.Ino}))}
 	b.ReportAllocs()
 	for b.Loop() {
 		f, err := it.open()

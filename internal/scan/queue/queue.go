@@ -65,6 +65,7 @@ type Config struct {
 	OnSetAside func(Finding)
 
 	Capacity  int    // files that wait at most; 8192
+	Bytes     int    // of memory that files that wait take at most, with what is told of them and their processes; 8 MiB
 	Workers   int    // files that are opened and looked up side by side; some more than the scanner has, 4. One of several is there for events alone
 	HashBytes uint64 // of larger files no SHA-256 is computed; 64 MiB
 	Log       *slog.Logger
@@ -102,6 +103,9 @@ func New(c Config) *Queue {
 	if c.Capacity <= 0 {
 		c.Capacity = 8192
 	}
+	if c.Bytes <= 0 {
+		c.Bytes = 8 << 20
+	}
 	if c.Workers <= 0 {
 		c.Workers = 4
 	}
@@ -116,7 +120,7 @@ func New(c Config) *Queue {
 	}
 	q := &Queue{
 		Config: c, ready: make(chan struct{}, c.Workers), demand: make(chan *requested), stopped: make(chan struct{}),
-		copies: make(chan *copied, c.Workers), waiting: newWaiting(c.Capacity), scanning: make(map[verdicts.Identity]chan struct{}),
+		copies: make(chan *copied, c.Workers), waiting: newWaiting(c.Capacity, c.Bytes), scanning: make(map[verdicts.Identity]chan struct{}),
 	}
 	q.Ignore(Ignored{})
 	q.SetLimits(scan.Limits{})

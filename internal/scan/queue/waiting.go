@@ -3,6 +3,8 @@ package queue
 import (
 	"slices"
 	"strings"
+	"time"
+	"unsafe"
 
 	"github.com/ampconnector/amp/internal/monitor"
 )
@@ -26,23 +28,56 @@ func (k key) owned() key {
 	return k
 }
 
+// occasion is what is kept of an event: what a file is looked for by, and what a finding tells.
+type occasion struct {
+	kind         monitor.Kind
+	time         time.Time
+	subject      *subject // nil where the event has no process
+	file, target monitor.File
+}
+
+// process is that of the event, nil where it has none.
+func (o *occasion) process() *monitor.Process {
+	if o.subject == nil {
+		return nil
+	}
+	return &o.subject.process
+}
+
+func (o *occasion) event() monitor.Event {
+	return monitor.Event{Kind: o.kind, Time: o.time, Process: o.process(), File: o.file, Target: o.target}
+}
+
 // item is a file that waits.
 type item struct {
-	event    monitor.Event
+	occasion occasion
 	key      key
 	target   bool           // the file is the event's Target
 	names    []monitor.File // other names that the file has, as far as events that came while it waited tell; the newest last, few have any
 	priority priority
 	tries    uint8 // for which the file changed during the scan
+	weighed  int   // bytes that waiting has counted for it
 
 	next, prev *item
 }
 
 func (it *item) file() *monitor.File {
 	if it.target {
-		return &it.event.Target
+		return &it.occasion.target
 	}
-	return &it.event.File
+	return &it.occasion.file
+}
+
+// itemBytes is what an item takes beside its text and its process, with its place in the map, of which up to a half is not in use.
+const itemBytes = int(unsafe.Sizeof(item{}) + 2*unsafe.Sizeof(key{}) + 2*unsafe.Sizeof((*item)(nil)))
+
+// bytes is the memory that an item takes, without its process, which others may have too.
+func (it *item) bytes() int {
+	n := itemBytes + len(it.occasion.file.Path) + len(it.occasion.target.Path) + len(it.key.path)
+	for i := range it.names {
+		n += int(unsafe.Sizeof(it.names[i])) + len(it.names[i].Path)
+	}
+	return n
 }
 
 // keptNames is how many other names of a file are kept.
@@ -87,15 +122,42 @@ type list struct{ first, last *item }
 // waiting are the files that wait: a list for each priority. It does not lock.
 type waiting struct {
 	capacity, count int
+	most, bytes     int // of the items and their processes
 	lists           [priorities]list
 	byKey           map[key]*item
 }
 
-func newWaiting(capacity int) waiting {
-	return waiting{capacity: capacity, byKey: make(map[key]*item)}
+func newWaiting(capacity, most int) waiting {
+	return waiting{capacity: capacity, most: most, byKey: make(map[key]*item)}
 }
 
-func (w *waiting) full() bool { return w.count >= w.capacity }
+func (w *waiting) full() bool { return w.count >= w.capacity || w.bytes >= w.most }
+
+// hold counts a process once, however many items have it.
+func (w *waiting) hold(s *subject) {
+	if s == nil {
+		return
+	}
+	if s.items++; s.items == 1 {
+		w.bytes += s.bytes
+	}
+}
+
+func (w *waiting) release(s *subject) {
+	if s == nil {
+		return
+	}
+	if s.items--; s.items == 0 {
+		w.bytes -= s.bytes
+	}
+}
+
+// weigh counts what an item that waits takes by now.
+func (w *waiting) weigh(it *item) {
+	now := it.bytes()
+	w.bytes += now - it.weighed
+	it.weighed = now
+}
 
 func (w *waiting) push(it *item) {
 	l := &w.lists[it.priority]
@@ -108,6 +170,8 @@ func (w *waiting) push(it *item) {
 	l.last = it
 	w.byKey[it.key] = it
 	w.count++
+	w.hold(it.occasion.subject)
+	w.weigh(it)
 }
 
 func (w *waiting) remove(it *item) {
@@ -125,6 +189,16 @@ func (w *waiting) remove(it *item) {
 	it.next, it.prev = nil, nil
 	delete(w.byKey, it.key)
 	w.count--
+	w.release(it.occasion.subject)
+	w.bytes -= it.weighed
+	it.weighed = 0
+}
+
+// retell gives an item that waits another occasion.
+func (w *waiting) retell(it *item, o occasion, target bool) {
+	w.hold(o.subject) // first: it may be the same process
+	w.release(it.occasion.subject)
+	it.occasion, it.target = o, target
 }
 
 // pop takes out what is next, nil if nothing waits.

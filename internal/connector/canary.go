@@ -15,6 +15,7 @@ import (
 
 const (
 	canaryPatience = 5 * time.Second
+	actPatience    = time.Minute // for the canary's process, which may be stopped, or wait for a disk
 	canaryPeriod   = 5 * time.Minute
 	// canaryAgain is when another one follows one that said nothing: whether the source works is not known until then.
 	canaryAgain = 30 * time.Second
@@ -45,7 +46,9 @@ func (c *core) sendCanary(ctx context.Context, f *feed, expected monitor.Kinds) 
 	r.leftOut = leftOutSince(f.source)
 	a := f.await("amp-" + rand.Text())
 	defer f.stopAwaiting(a)
-	child, err := c.StartChild(ctx, a.token)
+	acting, cancel := context.WithTimeout(ctx, actPatience)
+	defer cancel()
+	child, err := c.StartChild(acting, a.token)
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
@@ -73,6 +76,9 @@ func (c *core) perform(ctx context.Context, r canaryResult, a *awaited, child Ch
 	}
 	if err != nil {
 		r.skip(err.Error())
+		if time.Since(r.began) >= actPatience {
+			r.skip(fmt.Sprintf("the canary did not act within %v: %v", actPatience, err))
+		}
 		return r, nil // a canary that could not act is a result
 	}
 	expected &= did | monitor.KindsOf(monitor.Exec, monitor.Exit)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,6 +246,45 @@ func TestExpected(t *testing.T) {
 			t.Errorf("%s: %v, expected %v", c.name, names(got), names(c.want))
 		}
 	}
+}
+
+// stoppedChild is a canary's process that does nothing until it is killed.
+type stoppedChild struct {
+	recordedChild
+}
+
+func (c stoppedChild) Act() (monitor.Kinds, error) {
+	<-c.ctx.Done()
+	return 0, errors.New("signal: killed")
+}
+
+// A canary that does not come back is no sight of one: that nothing is known is told, and the next one is sent.
+func TestCanaryThatDoesNotComeBack(t *testing.T) {
+	w := &world{monitored: true}
+	var stopped atomic.Bool
+	config := func() Config {
+		c := w.config(t)
+		c.StartChild = func(ctx context.Context, token string) (Child, error) {
+			child, err := w.child(ctx, token)
+			if stopped.Load() {
+				return stoppedChild{child.(recordedChild)}, err
+			}
+			return child, err
+		}
+		return c
+	}
+	inConfig(t, w, config, func(t *testing.T, c *core) {
+		stopped.Store(true)
+		pass(canaryPeriod + actPatience)
+		if s := c.status(); !s.Canary.Skipped || !strings.Contains(s.Canary.Detail, "did not act within 1m0s") {
+			t.Errorf("%+v; expected that nothing follows from it", s.Canary)
+		}
+		stopped.Store(false)
+		pass(canaryAgain)
+		if s := c.status(); !s.Canary.OK {
+			t.Errorf("%+v; expected that another one followed", s.Canary)
+		}
+	})
 }
 
 // A program that is detached behind the daemon's back is seen by the canary, and told by its kind; the rest counts on.

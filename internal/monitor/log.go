@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -276,8 +277,10 @@ func (l *Log) rotate() error {
 // ReadLog calls line for each whole line of the log at path, oldest first, without its newline. The bytes are good until line returns.
 // A log that does not exist yet has no lines. An error of line ends the reading and is returned as it is.
 func ReadLog(path string, line func([]byte) error) error {
-	for _, p := range []string{rotated(path), path} {
-		t := tail{line: line}
+	// Both are opened before any is read, and the newer one first: a rotation meanwhile takes neither away.
+	var files []*tail // the newer one first
+	for _, p := range []string{path, rotated(path)} {
+		t := &tail{line: line}
 		err := t.open(p)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -285,11 +288,24 @@ func ReadLog(path string, line func([]byte) error) error {
 		if err != nil {
 			return err
 		}
-		err = t.read()
-		t.close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(p), err)
+		defer t.close()
+		if len(files) == 0 || !sameFile(files[0].file, t.file) { // it was rotated in between
+			files = append(files, t)
+		}
+	}
+	for _, t := range slices.Backward(files) {
+		if err := t.read(); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(t.file.Name()), err)
 		}
 	}
 	return nil
+}
+
+func sameFile(a, b *os.File) bool {
+	fa, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	fb, err := b.Stat()
+	return err == nil && os.SameFile(fa, fb)
 }

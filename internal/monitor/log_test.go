@@ -150,6 +150,27 @@ func size(path string) int64 {
 	return fi.Size()
 }
 
+// A rotation while the log is read takes no lines away from the reader.
+func TestLogRotatedWhileItIsRead(t *testing.T) {
+	path := logPath(t)
+	for name, content := range map[string]string{rotated(path): "1\n2\n", path: "3\n4\n"} {
+		if err := os.WriteFile(name, []byte(content), logMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	err := ReadLog(path, func(line []byte) error {
+		got = append(got, string(line))
+		if len(got) > 1 {
+			return nil
+		}
+		return errors.Join(os.Rename(path, rotated(path)), os.WriteFile(path, []byte("5\n"), logMode))
+	})
+	if want := "1 2 3 4"; err != nil || strings.Join(got, " ") != want {
+		t.Errorf("read %v, %v; expected %s", got, err, want)
+	}
+}
+
 func TestLogGoesOnAfterTornLine(t *testing.T) {
 	path := logPath(t)
 	os.WriteFile(path, []byte(`{"class_uid":`), 0o640)

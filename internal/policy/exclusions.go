@@ -103,7 +103,7 @@ func NewExclusion(class Class, value string, children bool) (Exclusion, error) {
 // checkPath refuses what would never fit an event, and the root, which would fit all of them.
 func checkPath(p, value string) error {
 	switch {
-	case !strings.HasPrefix(p, "/"):
+	case !strings.HasPrefix(p, "/") || p == "/":
 		return wrong(ExclusionNotFromRoot, value)
 	case len(value) > MaxPathBytes:
 		return wrong(ExclusionTooLong, value, len(value), MaxPathBytes)

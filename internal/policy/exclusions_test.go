@@ -50,6 +50,8 @@ func TestParseExclusionsErrors(t *testing.T) {
 		{"no boolean", `<exclusions version="1"><process path="/a" children="maybe"/></exclusions>`, `children="maybe">: expected true or false`},
 		{"content", `<exclusions version="1"><user uid="1"><user uid="2"/></user></exclusions>`, "expected </user>, found <user>"},
 		{"root", `<exclusions version="1"><path prefix="/"/></exclusions>`, `<path>: path "/": expected one from the root`},
+		{"root with a slash behind it", `<exclusions version="1"><path prefix="//"/></exclusions>`, `<path>: path "//": expected one from the root`},
+		{"root as a program", `<exclusions version="1"><process path="/"/></exclusions>`, `<process>: path "/": expected one from the root`},
 		{"relative", `<exclusions version="1"><path prefix="a/"/></exclusions>`, `path "a/": expected one from the root`},
 		{"not clean", `<exclusions version="1"><path prefix="/a/../etc/"/></exclusions>`, `expected one without`},
 		{"double slash", `<exclusions version="1"><path prefix="/a//"/></exclusions>`, `expected one without`},

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // PackageOwner is the package that a file belongs to.
@@ -61,13 +62,24 @@ type questions struct {
 	ask func(ctx context.Context, r Root, tool string, args ...string) (output []byte, status int, err error)
 }
 
+// packagePatience bounds a question to a package database, which is read from end to end: on a machine that is short of time or of memory, and with
+// nothing of it read before, that takes longer than other answers.
+const packagePatience = 20 * time.Second
+
+// packageQuestions are asked of the tools of the package databases.
+func packageQuestions(r Root) questions {
+	return questions{r, func(ctx context.Context, r Root, tool string, args ...string) ([]byte, int, error) {
+		return askFor(ctx, r, packagePatience, tool, args...)
+	}}
+}
+
 // FindPackageOwner asks the package databases of the running host who a file belongs to, and compares its content with the checksum that is
 // kept there, as dpkg --verify and rpm --verify do for all files of a package.
 func FindPackageOwner(ctx context.Context, r Root, path string) Reading[PackageOwner] {
 	if !r.Live() {
 		return NotKnown[PackageOwner](path, ErrNotRunning)
 	}
-	return findPackageOwner(ctx, questions{r, ask}, path)
+	return findPackageOwner(ctx, packageQuestions(r), path)
 }
 
 func findPackageOwner(ctx context.Context, q questions, path string) Reading[PackageOwner] {

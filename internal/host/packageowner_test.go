@@ -11,6 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ampconnector/amp/internal/ownmounts"
 )
 
 func TestParseDpkgOwner(t *testing.T) {
@@ -185,4 +190,24 @@ func TestPackageOwnerOnThisMachine(t *testing.T) {
 	if got := FindPackageOwner(t.Context(), r, mine); !got.Known() || got.Value.Package != "" {
 		t.Errorf("%+v", got)
 	}
+}
+
+// A machine that is overloaded is the one of which it matters who its programs belong to.
+func TestPackageDatabaseThatIsSlow(t *testing.T) {
+	const tool = "/usr/bin/dpkg-query"
+	if _, err := os.Stat(tool); err != nil {
+		t.Skip(err)
+	}
+	ownmounts.Run(t, func(t *testing.T) {
+		slow := filepath.Join(t.TempDir(), "slow")
+		if err := os.WriteFile(slow, fmt.Appendf(nil, "#!/bin/sh\nsleep %f\necho coreutils: /usr/bin/env\n", (askTimeout+time.Second/2).Seconds()), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount(slow, tool, "", unix.MS_BIND, ""); err != nil {
+			t.Skipf("needs to mount: %v", err)
+		}
+		if owner := FindPackageOwner(t.Context(), At("/"), "/usr/bin/env"); owner.Err != nil || owner.Value.Package != "coreutils" {
+			t.Errorf("%q, %v; expected coreutils", owner.Value.Package, owner.Err)
+		}
+	})
 }

@@ -10,7 +10,7 @@ import (
 // PackageVersions lists the installed packages whose names fit one of the patterns of fnmatch(3), one a line, with version and architecture, as the
 // package databases of the running host have them.
 func PackageVersions(ctx context.Context, r Root, patterns ...string) Reading[[]byte] {
-	return packageVersions(ctx, questions{r, ask}, patterns)
+	return packageVersions(ctx, packageQuestions(r), patterns)
 }
 
 // versionQuestions are in the order of packageDatabases.

@@ -174,7 +174,7 @@ func RunHook(ctx context.Context, h *Host, c Call, out io.Writer) error {
 	if err == nil {
 		defer lock.Release()
 		run.recover(ctx)
-	} else if !run.locked(action, wait, err) {
+	} else if run.unlocked = true; !run.locked(action, wait, err) {
 		return nil
 	}
 	run.do(ctx, action)
@@ -209,13 +209,15 @@ func (r hookRun) locked(action hookAction, wait time.Duration, err error) (goesO
 		if wait > 0 {
 			r.say(dkmsNotLeft, err)
 		}
+	case halt, dismiss:
+		return true
 	case setUpAgain, restartNoted:
 		r.say(hookLocked, err)
 		r.say(hookEarlier)
 	default:
 		r.say(hookLocked, err)
 	}
-	return action == halt || action == dismiss
+	return false
 }
 
 // What hooks say.
@@ -234,10 +236,11 @@ var (
 
 // hookRun is one call that is being carried out.
 type hookRun struct {
-	h       *Host
-	format  string
-	version string // of this program
-	say     func(t fault.Text, a ...any)
+	h        *Host
+	format   string
+	version  string // of this program
+	say      func(t fault.Text, a ...any)
+	unlocked bool // another program holds the lock
 }
 
 func (r hookRun) do(ctx context.Context, action hookAction) {
@@ -245,10 +248,10 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 	case note: // written already
 		r.leaveDKMS(ctx, true)
 	case halt:
-		r.run(ctx, r.service(stop))
+		r.stop(ctx, stop)
 		r.leaveDKMS(ctx, false)
 	case dismiss:
-		r.run(ctx, r.service(StopAndDisable))
+		r.stop(ctx, StopAndDisable)
 		r.leaveDKMS(ctx, false)
 	case restartNoted:
 		if act := r.afterUpgrade(ctx); act == Renew {
@@ -268,6 +271,23 @@ func (r hookRun) do(ctx context.Context, action hookAction) {
 	case setUpAgain:
 		r.enterDKMS(ctx)
 		r.run(ctx, installPlan(r.facts(ctx), r.afterUpgrade(ctx), Occasion{Format: r.format}))
+	}
+}
+
+// stop ends the service before its program goes, whoever holds the lock. Another program that does is at a step of its own: the journal of that is no
+// interrupted run's, to be undone, and is not written over.
+func (r hookRun) stop(ctx context.Context, act ServiceAction) {
+	if !r.unlocked {
+		r.run(ctx, r.service(act))
+		return
+	}
+	s := r.service(act).Items[0].Step
+	needed, err := s.Needed(ctx, r.h)
+	if err == nil && needed {
+		err = s.Apply(ctx, r.h)
+	}
+	if err != nil {
+		r.say(hookFailed, s.Title(), err)
 	}
 }
 

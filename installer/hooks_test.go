@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -218,5 +219,39 @@ func TestHooksWithoutTheLock(t *testing.T) {
 		if n, err := takeNote(h.Host); n != ran || err != nil {
 			t.Errorf("%s: noted %q, %v", c.call, n, err)
 		}
+	}
+}
+
+// TestRemovalWithoutTheLock: the program goes, so that its service is stopped whoever holds the lock. What that one is at is neither undone nor forgotten.
+func TestRemovalWithoutTheLock(t *testing.T) {
+	h := testServiceHost(t)
+	h.systemd(true, true)
+	h.write("opt/cisco/.keep", "", 0o644)
+	other := NewHost(h.Root, h.Log)
+	lock, err := Acquire(t.Context(), other, "amp-remediate", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	making := &Directory{Path: "/opt/cisco/amp", Mode: 0o755, Owner: "root", Group: "root", Made: []string{"/opt/cisco/amp"}}
+	made := filepath.Join(h.dir, making.Path)
+	if err := errors.Join(os.Mkdir(made, 0o755), writeJournal(other, "fault-5", 0, making, applying)); err != nil {
+		t.Fatal(err)
+	}
+	journal, err := os.ReadFile(filepath.Join(h.dir, JournalPath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r := hookRun{h: h.Host, format: "rpm", unlocked: true, say: func(x fault.Text, a ...any) { out.WriteString(x.With(a...).EN) }}
+	r.do(t.Context(), dismiss)
+	if told := h.told(); told != "disable stop" || out.Len() > 0 {
+		t.Errorf("systemctl was told %q, and a person %q; want \"disable stop\" and nothing", told, out.String())
+	}
+	if _, err := os.Lstat(made); err != nil {
+		t.Errorf("the other program's step was undone: %v", err)
+	}
+	if now, err := os.ReadFile(filepath.Join(h.dir, JournalPath)); !bytes.Equal(now, journal) {
+		t.Errorf("the other program's journal: %s, %v", now, err)
 	}
 }

@@ -115,9 +115,14 @@ func (g *staged) close() { unix.Close(g.in) }
 // file looks at what is in it.
 func (g *staged) file() (unix.Stat_t, error) { return statAt(g.in, inside) }
 
-// take moves what stands at the place into it, whatever that is.
+// take moves what stands at the place into it, whatever that is. Nothing is replaced: whoever owns the directory around it may have put another one of
+// root's there, with a file of that name.
 func (g *staged) take() error {
-	if err := unix.Renameat(g.dir, g.name, g.in, inside); err != nil { // nothing is replaced: only root could have put something there
+	err := unix.Renameat2(g.dir, g.name, g.in, inside, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // a file system without such a thing, or Linux before 3.15
+		err = unix.Renameat(g.dir, g.name, g.in, inside)
+	}
+	if err != nil {
 		return &os.PathError{Op: "rename", Path: g.path, Err: err}
 	}
 	return nil

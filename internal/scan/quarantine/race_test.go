@@ -58,6 +58,33 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
+// Whoever owns the folder puts another one of root's in the place of that in which the file is looked at: nothing of what is in it goes.
+func TestAnotherStagedFolder(t *testing.T) {
+	b := newBench(t)
+	if err := os.Mkdir(filepath.Join(b.dir, "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mine := b.make("mine/"+inside, "of root")
+	p, err := at(Root{Dir: "/"}, b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if err := os.Rename(filepath.Dir(mine), filepath.Join(b.dir, stagedName("id"))); err != nil {
+		t.Fatal(err)
+	}
+	g, err := p.stage("id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if err := g.take(); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("%v, expected that something is there", err)
+	}
+	b.has(b.path, content)
+	b.has(filepath.Join(b.dir, stagedName("id"), inside), "of root")
+}
+
 // Its place is taken before what was moved by mistake can go back: it gets a name of its own, which is told.
 func TestSwappedTwice(t *testing.T) {
 	b := newBench(t)

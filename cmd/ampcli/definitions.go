@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,6 +122,9 @@ func (c *command) verifyDefinitions(ctx context.Context, dir string) error {
 	if err != nil && checks == nil {
 		return badInput(err)
 	}
+	if err != nil && os.Geteuid() != 0 { // the process that tries them is to become the scan service's user
+		err = worded("%v: only root can try definitions: %v", "%v: 定義を試すには root 権限が必要です: %v", fs.ErrPermission, err)
+	}
 	failed := countFailed(checks)
 	if c.output == "json" {
 		if err := c.json(map[string]any{"directory": dir, "ok": err == nil && failed == 0, "checks": checks, "engine": report.Engine, "signatures": report.Signatures}); err != nil {
@@ -154,7 +158,7 @@ func badInput(err error) error {
 	if errors.Is(err, definitions.ErrBuiltIn) {
 		return worded("%v; install the package again", "%v。パッケージを再インストールしてください", err)
 	}
-	if errors.Is(err, definitions.ErrNothing) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, definitions.ErrNothing) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return of(errUnusable, err)
 	}
 	return err

@@ -103,6 +103,7 @@ func TestDefinitions(t *testing.T) {
 		{"definitions import " + two, 2, []string{"a rollback left it"}},
 		{"definitions import --force " + two, 0, []string{"Live now: set "}},
 		{"definitions import " + empty, 2, []string{"no definition file"}},
+		{"definitions verify /etc/passwd", 2, []string{"cannot be used: open /etc/passwd: not a directory"}},
 		{"definitions import", 2, []string{"expected: ampcli definitions import DIR"}},
 		{"definitions import a b", 2, []string{"expected: ampcli definitions import DIR"}},
 	} {

@@ -131,7 +131,7 @@ func atMost(most, least uint64) string {
 
 // perSecond is a rate, with a decimal where it is small.
 func perSecond(rate float64) string {
-	if rate < 10 {
+	if rate < 9.95 { // what is more would be told as 10.0
 		return strconv.FormatFloat(rate, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(rate, 'f', 0, 64)

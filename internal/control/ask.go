@@ -8,17 +8,22 @@ import (
 	"io/fs"
 	"net"
 	"syscall"
+
+	"github.com/ampconnector/amp/internal/fault"
 )
 
 // ErrNotRunning is in the chain of the error of Ask when nobody listens on the socket.
-var ErrNotRunning = errors.New("the daemon is not running")
+var ErrNotRunning = fault.Errorf(fault.Text{EN: "the daemon is not running", JA: "デーモンは動作していません"})
 
 // Ask sends one request and waits for its answer until ctx ends. An answer that says no is an error, of the Err variables of this
 // package, with the daemon's own words; with ErrIncomplete the answer holds a status too.
 func Ask(ctx context.Context, socket string, req Request) (Answer, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return Answer{}, fmt.Errorf("%w (%w)", ErrNotRunning, err)
+		return Answer{}, &fault.Error{
+			Text: fault.Text{EN: "%s (%s); to start it: amp-install start", JA: "%s (%s)。開始するには: amp-install start"}.With(fault.ErrorText(ErrNotRunning), err.Error()),
+			Err:  errors.Join(ErrNotRunning, err),
+		}
 	}
 	if err != nil {
 		return Answer{}, err

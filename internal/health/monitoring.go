@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ampconnector/amp/internal/control"
+	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
 	"github.com/ampconnector/amp/internal/monitor"
 )
@@ -27,7 +28,9 @@ type Monitoring struct {
 }
 
 // errNoDaemon is why nothing is known of monitors and scan service where no daemon of ours runs.
-var errNoDaemon = errors.New("the connector's daemon is not running")
+var errNoDaemon = fault.Errorf(fault.Text{
+	EN: "the connector's daemon is not running; to start it: amp-install start", JA: "コネクタのデーモンが動作していません。開始するには: amp-install start",
+})
 
 // askPatience is how long a daemon may take to tell its status: it has it at hand.
 const askPatience = 2 * time.Second

@@ -20,8 +20,9 @@ import (
 
 const long = `ampcli shows what the connector on this host does.
 
-Exit codes: 0 done; 1 the daemon is not running, or something could not be read; 2 usage, or a
-policy or definitions that cannot be used; 4 only root may do or read this.`
+Exit codes: 0 done; 1 the daemon is not running, or something could not be read, or scan found
+something; 2 usage, or a policy or definitions that cannot be used, or a scan of which something is
+missing; 4 only root may do or read this.`
 
 // patience is how long the daemon may take to answer.
 const patience = 10 * time.Second

@@ -27,10 +27,10 @@ const (
 	scanPeriod      = 200 * time.Millisecond
 )
 
-const scanHelp = `Let the daemon scan files, and folders with all below them, through its scan service. Symbolic
-links are not followed, and other file systems only with --cross-file-systems. A file that did not
-change since it was scanned last is not scanned again. Root only, since the daemon may read what
-others may not.
+const scanHelp = `Let the daemon scan files, and folders with all below them, through its scan service. A symbolic
+link that is named is followed, those below a folder are not; devices, pipes and sockets are passed
+over. Other file systems are scanned only with --cross-file-systems. A file that did not change since
+it was scanned last is not scanned again. Root only, since the daemon may read what others may not.
 
 Exit codes: 0 nothing was found; 1 something was found; 2 some files could not be scanned, or the
 scan did not begin, or not end; 4 only root may do this.`

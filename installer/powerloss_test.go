@@ -1,7 +1,9 @@
 package installer
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,7 +45,7 @@ func (d disk) ended() error {
 	for _, fd := range held {
 		file, err := os.Readlink(fd)
 		pid, _ := strconv.Atoi(strings.Split(fd, "/")[2])
-		if err == nil && pid != os.Getpid() && strings.HasPrefix(file, d.At+"/") {
+		if err == nil && strings.HasPrefix(file, d.At+"/") && beganHere(pid) {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // ESRCH: it has ended meanwhile
 		}
 	}
@@ -59,6 +61,26 @@ func (d disk) ended() error {
 			return unix.EBUSY
 		}
 	}
+}
+
+// beganHere reports whether this process, or one that it began, began a process: others may have a file open here too, such as a connector that is
+// installed on the machine and scans it.
+func beganHere(pid int) bool {
+	for pid > 1 {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return false
+		}
+		// proc_pid_stat(5): the name, which may have anything in it, is in parentheses; the parent is the second field behind it.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if pid, err = strconv.Atoi(fields[1]); err != nil {
+			return false
+		}
+		if pid == os.Getpid() {
+			return true
+		}
+	}
+	return false
 }
 
 // The disk forgets what nobody synced, and keeps what somebody did: else the sweeps would prove nothing.

@@ -34,12 +34,14 @@ const example = `  amp-remediate                           check every fault
 
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
-		Use: "amp-remediate [N...|all]", Short: "Diagnose and mend the connector's faults", Long: long, Example: example,
+		Use: "amp-remediate [N...|all]", Short: "Diagnose and mend the connector's faults", Long: long, Example: example, Version: version + revision(),
 		Args:          cobra.ArbitraryArgs, // fault numbers, which are no subcommands
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(r *cobra.Command, _ []string) error { return c.settings(r) },
 		RunE:              c.remedy,
 	}
+	root.Flags().Bool("version", false, "print the version") // without cobra's -v, which means verbose elsewhere
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")      // as the command version says it
 	shared := root.PersistentFlags()
 	shared.StringVarP(&c.output, "output", "o", "text", "text or json")
 	shared.StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")

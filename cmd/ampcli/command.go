@@ -104,7 +104,7 @@ func (c *command) execute(ctx context.Context, args []string) error {
 
 func (c *command) root(began *bool) *cobra.Command {
 	root := &cobra.Command{
-		Use: "ampcli", Short: "Show what the connector does", Long: long, Args: cobra.NoArgs,
+		Use: "ampcli", Short: "Show what the connector does", Long: long, Args: cobra.NoArgs, Version: version,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(r *cobra.Command, _ []string) error {
 			err := cmdline.NoEmptyFlag(r)
@@ -116,6 +116,8 @@ func (c *command) root(began *bool) *cobra.Command {
 		},
 		RunE: func(r *cobra.Command, _ []string) error { return r.Help() },
 	}
+	root.Flags().Bool("version", false, "print the version") // without cobra's -v, which means verbose elsewhere
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")      // as the command version says it
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&c.lang, "lang", "", "en or ja; the default is the locale's (LC_ALL, LC_MESSAGES, LANG)")
 	root.AddCommand(c.status(), c.faults(), c.metrics(), c.eventsCommand(), c.top(), c.scan(), c.detectionsCommand(), c.exclusions(), c.policy(), c.definitions(), c.quarantine(), c.versionCommand())

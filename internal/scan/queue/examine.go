@@ -149,16 +149,16 @@ func (q *Queue) scan(ctx context.Context, f *os.File, j job) result {
 }
 
 // steady reports whether a file will have another identity once it has other content, of all that is read of it from now on. Where that cannot be told,
-// it is scanned again each time.
+// it is taken for so: else a host that knows no leases would scan a compiler each time that it runs.
 func (q *Queue) steady(f *os.File, id *verdicts.Identity) bool {
 	if !id.Local() {
 		return false // its identity proves nothing anyway
 	}
 	writer, err := verdicts.HasWriter(f)
 	if err != nil && !q.blind.Swap(true) {
-		q.Log.Warn("files are scanned again each time of which it cannot be told whether somebody has them open for writing", "error", err)
+		q.Log.Warn("it cannot be told of all files whether somebody has them open for writing: what is written through mappings after a scan is not seen", "error", err)
 	}
-	return err == nil && !writer
+	return !writer
 }
 
 // answered deals with a file that was scanned.

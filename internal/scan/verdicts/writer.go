@@ -13,7 +13,8 @@ import (
 //
 // The kernel is asked for a read lease (fcntl(2), F_SETLEASE), which it gives nobody while there is a writer, and which is given back at once: whoever
 // opens the file for writing in these microseconds waits for that. An error says that it cannot be told: EACCES that this process is neither the file's
-// owner nor has CAP_LEASE, EINVAL that the file system, or fs.leases-enable of proc_sys_fs(5), knows no leases.
+// owner nor has CAP_LEASE, EINVAL that the file system, or fs.leases-enable of proc_sys_fs(5), knows no leases. On overlayfs a
+// mapping is seen only as long as its descriptor is open, since it is one of the file in the upper layer (seen with Linux 6.18).
 func HasWriter(f *os.File) (bool, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -44,7 +44,6 @@ func run(args []string) int {
 	)
 	flags.StringVar(&c.Options.Definitions, "definitions", "", "directory of definition files")
 	flags.StringVar(&c.Options.Scratch, "scratch", "", "directory in which archives are unpacked")
-	flags.BoolVar(&c.Options.OfficialOnly, "official-only", false, "take definitions that the makers of ClamAV signed, and no others")
 	flags.IntVar(&c.Workers, "workers", 2, "scans that run side by side")
 	flags.BoolVar(&c.Check, "check", false, "load and test the definitions, report, and end")
 	flags.UintVar(&made, "sandbox", 0, "what the sandbox is made of, a set of bits")

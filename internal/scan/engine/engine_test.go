@@ -140,13 +140,6 @@ func TestTheBadFileIsNamed(t *testing.T) {
 	}
 }
 
-func TestOfficialOnly(t *testing.T) {
-	_, err := libclamav(t).Load(Options{Definitions: directory(t, map[string]string{"a.ndb": signature}), OfficialOnly: true})
-	if e, ok := errors.AsType[*Error](err); !ok || e.Cause != scan.DefinitionsBad || e.File != "a.ndb" {
-		t.Errorf("error %v, expected that an unsigned file is refused", err)
-	}
-}
-
 func TestDirectoryThatCannotBeRead(t *testing.T) {
 	if _, err := definitions("/nonexistent"); !errors.Is(err, os.ErrNotExist) || causeOf(err) != scan.DefinitionsBad {
 		t.Errorf("error %v", err)

@@ -38,10 +38,9 @@ const standard = 0x2 | 0x8 | 0x2000
 
 // Options say what an engine is made of.
 type Options struct {
-	Definitions  string      // directory
-	Scratch      string      // directory in which archives are unpacked
-	OfficialOnly bool        // take what is signed by the makers of ClamAV, and fail on all else
-	Limits       scan.Limits // of requests that bring none
+	Definitions string      // directory
+	Scratch     string      // directory in which archives are unpacked
+	Limits      scan.Limits // of requests that bring none
 }
 
 // Engine is a set of definitions, ready to scan with, by several goroutines at once.
@@ -63,9 +62,6 @@ func (l *Library) Load(o Options) (*Engine, error) {
 	defer runtime.UnlockOSThread()
 
 	files, err := definitions(o.Definitions)
-	if err == nil && o.OfficialOnly {
-		err = signed(files)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -184,18 +180,6 @@ func definitions(dir string) ([]string, error) {
 		names[i] = filepath.Join(dir, name)
 	}
 	return names, nil
-}
-
-// signed fails where there is a file that carries no signature of the makers of ClamAV, which the library checks as it loads. Its own option
-// for this (CL_DB_OFFICIAL_ONLY) passes over others without a word, and only where it is given the whole directory.
-func signed(files []string) error {
-	for _, file := range files {
-		if ext := extension(file); ext != ".cvd" && ext != ".cld" {
-			err := errors.New("not signed by the makers of ClamAV, expected .cvd or .cld")
-			return &Error{Cause: scan.DefinitionsBad, File: filepath.Base(file), Err: err}
-		}
-	}
-	return nil
 }
 
 func rank(name string) int {

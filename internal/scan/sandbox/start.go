@@ -21,16 +21,15 @@ const Argument = "scan-sandbox"
 
 // Options say what is started, and what it may have.
 type Options struct {
-	Executable   string   // the daemon's own program, whose main calls Enter; /proc/self/exe stays the same over an upgrade
-	Service      string   // program of the service
-	Definitions  string   // directory; the user must be able to read it
-	User, Group  uint32   // ids of the scan user; not used with AsRoot
-	AsRoot       bool     // uid 0, all the same without a capability
-	OfficialOnly bool     // definitions that the makers of ClamAV signed, and no others
-	Workers      int      // scans that run side by side; 0 is 2
-	Nice         int      // see nice(2), 0 to 19
-	Check        bool     // the service ends after its report: a trial load
-	Log          *os.File // gets what the service says on standard error, of each process 1 MiB; stays the caller's; nil for none
+	Executable  string   // the daemon's own program, whose main calls Enter; /proc/self/exe stays the same over an upgrade
+	Service     string   // program of the service
+	Definitions string   // directory; the user must be able to read it
+	User, Group uint32   // ids of the scan user; not used with AsRoot
+	AsRoot      bool     // uid 0, all the same without a capability
+	Workers     int      // scans that run side by side; 0 is 2
+	Nice        int      // see nice(2), 0 to 19
+	Check       bool     // the service ends after its report: a trial load
+	Log         *os.File // gets what the service says on standard error, of each process 1 MiB; stays the caller's; nil for none
 
 	// Memory is how much private memory the service may have, in bytes, what the program itself takes (see Overhead) not counted; 0 for no
 	// limit. Beside the definitions it has to hold, for each worker, addresses for a whole file, and for what is unpacked of it: the
@@ -182,9 +181,6 @@ func (o Options) arguments() []string {
 	}
 	if o.Check {
 		args = append(args, "--check")
-	}
-	if o.OfficialOnly {
-		args = append(args, "--official-only")
 	}
 	return args
 }

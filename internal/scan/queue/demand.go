@@ -16,7 +16,6 @@ import (
 type ScanOptions struct {
 	Paths            []string // from the root; directories with all below them
 	CrossFileSystems bool     // go on where another file system is mounted; else as find(1) with -xdev
-	Exclude          []string // further paths to leave out, as Ignored.Paths
 	// Told is called for each file in which something was found, with what was done about it, and for what could not be read or scanned,
 	// then with an error. It may be nil; it is called by one goroutine at a time, and had better not take long.
 	Told func(path, name string, done Done, err error)
@@ -84,8 +83,7 @@ func (q *Queue) ScanPath(ctx context.Context, o ScanOptions, progress func(Progr
 	defer cancel(nil)
 	d := &demand{queue: q, progress: progress, told: o.Told, cancel: cancel}
 	began := q.Now()
-	current := q.ignored.Load()
-	w := walk{cross: o.CrossFileSystems, ignored: current.with(o.Exclude), look: d.look, trouble: d.trouble, skipped: d.skip, folder: d.folder}
+	w := walk{cross: o.CrossFileSystems, ignored: q.ignored.Load(), look: d.look, trouble: d.trouble, skipped: d.skip, folder: d.folder}
 	var counting, scanning sync.WaitGroup
 	if progress != nil {
 		ahead := w
@@ -144,16 +142,6 @@ func (q *Queue) watch(ctx context.Context, over <-chan struct{}, cancel context.
 			}
 		}
 	}
-}
-
-// with is the set with further paths.
-func (g *ignored) with(paths []string) *ignored {
-	all := append([]string{}, paths...)
-	all = append(all, g.prefixes...)
-	for f := range g.files {
-		all = append(all, f)
-	}
-	return newIgnored(Ignored{Paths: all, PIDs: g.pids})
 }
 
 // demand is a scan that goes on.

@@ -60,10 +60,11 @@ func TestScanPath(t *testing.T) {
 	os.Symlink(w.dir+"/tree", w.dir+"/named")
 	unix.Mkfifo(w.dir+"/tree/fifo", 0o600)
 	w.done = Done{Quarantined: "!"}
+	w.q.Ignore(Ignored{Paths: []string{w.dir + "/tree/d/skip/", w.dir + "/tree/d/one"}})
 	var steps []Progress
 	told := map[string]string{}
 	s, err := w.q.ScanPath(context.Background(), ScanOptions{
-		Paths: []string{w.dir + "/tree/d", w.dir + "/tree/a", w.dir + "/missing"}, Exclude: []string{w.dir + "/tree/d/skip/", w.dir + "/tree/d/one"},
+		Paths: []string{w.dir + "/tree/d", w.dir + "/tree/a", w.dir + "/missing"},
 		Told: func(path, name string, done Done, err error) {
 			told[strings.TrimPrefix(path, w.dir)] = fmt.Sprint(name, done.Quarantined, " ", err)
 		},
@@ -96,6 +97,7 @@ func TestScanPath(t *testing.T) {
 		t.Errorf("%+v", w.findings)
 	}
 	// A link that is named is followed, and what is known is not scanned.
+	w.q.Ignore(Ignored{})
 	s, err = w.q.ScanPath(context.Background(), ScanOptions{Paths: []string{w.dir + "/named"}}, nil)
 	if got := w.scannedBelow(); err != nil || s.Files != 8 || s.Infected != 1 || !slices.Equal(got, []string{"named/d/one", "named/d/skip/g", "named/out/secret"}) {
 		t.Errorf("%+v %v %v", s, err, got)

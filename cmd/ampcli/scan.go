@@ -31,6 +31,8 @@ const scanHelp = `Let the daemon scan files, and folders with all below them, th
 link that is named is followed, those below a folder are not; devices, pipes and sockets are passed
 over. Other file systems are scanned only with --cross-file-systems. A file that did not change since
 it was scanned last is not scanned again. Root only, since the daemon may read what others may not.
+What is larger than the policy allows is scanned in part or not at all; the summary says of how many
+files that is so, and the exit code does not.
 
 Exit codes: 0 nothing was found; 1 something was found; 2 some files could not be scanned, or the
 scan did not begin, or not end; 4 only root may do this.`
@@ -217,10 +219,16 @@ func (c *command) summary(run control.ScanRun) error {
 			return err
 		}
 	}
-	return c.say(fault.Text{
+	if err := c.say(fault.Text{
 		EN: "Scanned %d files in %d folders (%.1f MiB, %d of them known already) in %v: %d found (%d of them quarantined), %d could not be scanned, %d skipped.",
 		JA: "%d 個のファイル、%d 個のフォルダーをスキャンしました (%.1f MiB、既知 %d 個、所要時間 %v): 検出 %d 件 (うち隔離 %d 件)、スキャン不可 %d 件、スキップ %d 件。",
-	}.With(run.Files, run.Folders, float64(run.Bytes)/(1<<20), run.Known, took.Round(time.Millisecond), run.Found, run.Quarantined, run.Failures, run.Skipped))
+	}.With(run.Files, run.Folders, float64(run.Bytes)/(1<<20), run.Known, took.Round(time.Millisecond), run.Found, run.Quarantined, run.Failures, run.Skipped)); err != nil || run.Limited == 0 {
+		return err
+	}
+	return c.say(fault.Text{
+		EN: "%d of these files were scanned in part, or not at all: they, or what they unpack to, are larger than the policy allows, or take too long.",
+		JA: "うち %d 個のファイルは、ファイル自体または展開後の内容がポリシーの上限を超えるか、時間がかかりすぎるため、一部のみスキャンしたか、スキャンしていません。",
+	}.With(run.Limited))
 }
 
 func outcome(run control.ScanRun) error {

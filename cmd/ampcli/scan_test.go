@@ -76,6 +76,7 @@ func TestScan(t *testing.T) {
 			1, []string{"/x: Eicar FOUND, in quarantine as 7\n", "/y: Eicar FOUND, could not be quarantined: why\n", "2 found (1 of them quarantined)"}},
 		{"not all", []control.ScanRun{{ID: 1, Done: true, Failures: 1, Findings: []control.ScanFinding{{Path: "/x", Error: "denied"}}}, {ID: 1, Done: true, Failures: 1}}, 2, []string{"/x: denied ERROR\n"}},
 		{"too much to be told", []control.ScanRun{{ID: 1, Done: true, Failures: 9, Untold: 7}}, 2, []string{"7 more files are not listed", "9 could not be scanned"}},
+		{"too large", []control.ScanRun{{ID: 1, Done: true, Files: 3, Limited: 2}}, 0, []string{"2 of these files were scanned in part, or not at all"}},
 		{"ended", []control.ScanRun{{ID: 1, Done: true, Error: "the service failed"}}, 2, []string{"The scan ended before its end: the service failed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -229,7 +229,7 @@ func (r *scanRun) end(s queue.Summary, err error) {
 	defer r.mu.Unlock()
 	t := &r.told
 	t.Done, t.Current = true, ""
-	t.Files, t.Bytes, t.Known, t.Folders, t.Skipped = s.Files, s.Bytes, s.Known, s.Folders, s.Skipped
+	t.Files, t.Bytes, t.Known, t.Limited, t.Folders, t.Skipped = s.Files, s.Bytes, s.Known, s.Limited, s.Folders, s.Skipped
 	t.Found, t.Quarantined, t.Failures, t.Took = s.Infected, s.Quarantined, s.Failed+s.SetAside+s.Unreadable, s.Took
 	if err != nil {
 		t.Error = err.Error()

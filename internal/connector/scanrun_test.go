@@ -96,8 +96,8 @@ func TestFindingsAreToldOnce(t *testing.T) {
 	if a := r.answer(control.MaxScanFindings); len(a.Findings) != 1 || a.Findings[0].Path != "/100" || len(r.findings) != 1 {
 		t.Errorf("%d findings more, %d kept, expected 1", len(a.Findings), len(r.findings))
 	}
-	r.end(queue.Summary{}, nil)
-	if a, err := s.Follow(control.ScanRequest{ID: 1, After: control.MaxScanFindings + 1}); err != nil || !a.Done || len(a.Findings) != 0 || s.runs.kept.Load() != 0 || len(s.runs.runs) != 0 {
+	r.end(queue.Summary{Files: 3, Limited: 2}, nil)
+	if a, err := s.Follow(control.ScanRequest{ID: 1, After: control.MaxScanFindings + 1}); err != nil || !a.Done || a.Limited != 2 || len(a.Findings) != 0 || s.runs.kept.Load() != 0 || len(s.runs.runs) != 0 {
 		t.Errorf("%+v, %v, %d bytes are kept; expected none", a, err, s.runs.kept.Load())
 	}
 }

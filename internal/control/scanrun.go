@@ -61,8 +61,9 @@ type ScanRun struct {
 	Files       uint64        `json:"files"`       // that were scanned, those that had not changed since they were scanned before among them
 	Bytes       uint64        `json:"bytes"`       // of them
 	Known       uint64        `json:"known"`       // of them, that had not changed, or have the content of another one that was scanned
+	Limited     uint64        `json:"limited"`     // of them, that were scanned in part or not at all, for a bound of the policy or of the engine
 	Folders     uint64        `json:"folders"`     // that were read
-	Skipped     uint64        `json:"skipped"`     // excluded, larger than the policy allows, or no regular files
+	Skipped     uint64        `json:"skipped"`     // excluded, or on another file system
 	Found       uint64        `json:"found"`       // files in which something was found
 	Quarantined uint64        `json:"quarantined"` // of them, that were taken into the quarantine
 	Failures    uint64        `json:"failures"`    // files and folders that could not be read or scanned

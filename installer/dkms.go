@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ampconnector/amp/bpf/layout"
 	"github.com/ampconnector/amp/internal/durable"
 	"github.com/ampconnector/amp/internal/fault"
 	"github.com/ampconnector/amp/internal/host"
@@ -30,6 +32,7 @@ const (
 	dkmsWait = 10 * time.Minute
 
 	maxDKMSNote = 64 << 10
+	maxMakeLog  = 4 << 20
 )
 
 // added is a version of our modules that DKMS has.
@@ -59,11 +62,37 @@ func parseDKMSStatus(out []byte) []added {
 	return all
 }
 
-// runDKMS runs dkms with a bound. A host that has none is fs.ErrNotExist.
+// runDKMS runs dkms with a bound. A host that has none is fs.ErrNotExist. The error has the command and why dkms failed.
 func (r hookRun) runDKMS(ctx context.Context, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, dkmsWait)
 	defer cancel()
-	return r.h.Run(ctx, dkms, args...)
+	said, _, err := r.h.call(ctx, keeping{tool: dkms, args: args})
+	if err != nil {
+		return said, toolError(ctx, commandLine(dkms, args), []byte(dkmsCause(r.h.Root, said)), err)
+	}
+	return said, nil
+}
+
+// makeLog is what dkms calls the file with what a build said, as it names it.
+var makeLog = regexp.MustCompile(`/\S+/make\.log`)
+
+// dkmsCause is why dkms failed, in one line: what its first "Error!" is and what stands below, which may be how to get on. Of a build that failed it says no
+// more than which file to consult: then that file's first error stands for it.
+func dkmsCause(r host.Root, said []byte) string {
+	_, cause, ok := strings.Cut(string(said), "Error! ")
+	if !ok {
+		return lastOutputLine(said)
+	}
+	cause, _, _ = strings.Cut(cause, "Error! ")
+	first, _, _ := strings.Cut(cause, "\n")
+	if file := makeLog.FindString(cause); file != "" {
+		if b, err := r.ReadFile(file, maxMakeLog); err != nil {
+			return first + ": " + err.Error()
+		} else if complaint := layout.Complaint(b); complaint != "" {
+			return first + ": " + file + ": " + complaint
+		}
+	}
+	return strings.Join(strings.Fields(cause), " ")
 }
 
 // inDKMS are the versions of our modules that DKMS has; none where there is no DKMS.

@@ -31,6 +31,41 @@ func TestParseDKMSStatus(t *testing.T) {
 	}
 }
 
+// What dkms says is that of its versions 3.0.10 and 2.8.4.
+func TestDKMSCause(t *testing.T) {
+	const (
+		log    = "/var/lib/dkms/amp-connector/0.1.0/build/make.log"
+		failed = "Building module:\nCleaning build area...\nmake -j2 KERNELRELEASE=6.1.0-49-amd64 -C /lib/modules/6.1.0-49-amd64/build...(bad exit status: 2)\n" +
+			"Error! Bad return status for module build on kernel: 6.1.0-49-amd64 (x86_64)\nConsult " + log + " for more information.\n"
+		status = "Bad return status for module build on kernel: 6.1.0-49-amd64 (x86_64)"
+	)
+	for name, c := range map[string]struct{ log, said, want string }{
+		"compiler's error": {
+			"DKMS make.log for amp-connector-0.1.0 for kernel 6.1.0-49-amd64 (x86_64)\nTue Dec  1 13:00:00 UTC 2026\nmake: Entering directory '/usr/src/linux-headers-6.1.0-49-amd64'\n" +
+				"  CC [M]  ampfsm.o\nIn file included from ampfsm.c:3:\nfs.h:7:2: error: #error first\nfs.h:9:2: error: #error second\nmake[1]: *** [Makefile:2012: modules] Error 2\n",
+			failed, status + ": " + log + ": fs.h:7:2: error: #error first",
+		},
+		"no make":          {"DKMS make.log\n/usr/sbin/dkms: line 1: make: command not found\n", failed, status + ": " + log + ": /usr/sbin/dkms: line 1: make: command not found"},
+		"log without word": {"\n", failed, status + " Consult " + log + " for more information."},
+		"no log":           {"", failed, status + ": lstat " + log + ": no such file or directory"},
+		"headers gone": {
+			"", "Error! Your kernel headers for kernel 6.1.0-49-amd64 cannot be found at /lib/modules/6.1.0-49-amd64/build or /lib/modules/6.1.0-49-amd64/source.\nPlease install the linux-headers-6.1.0-49-amd64 package.\n",
+			"Your kernel headers for kernel 6.1.0-49-amd64 cannot be found at /lib/modules/6.1.0-49-amd64/build or /lib/modules/6.1.0-49-amd64/source. Please install the linux-headers-6.1.0-49-amd64 package.",
+		},
+		"two errors":  {"", "Error! One.\nMore.\nError! Two.\n", "One. More."},
+		"other words": {"", "cp: no space left on device\n", "cp: no space left on device"},
+		"nothing":     {"", "", ""},
+	} {
+		h := testServiceHost(t)
+		if c.log != "" {
+			h.write(log, c.log, 0o644)
+		}
+		if got := strings.ReplaceAll(dkmsCause(h.Root, []byte(c.said)), h.dir, ""); got != c.want {
+			t.Errorf("%s: %q, expected %q", name, got, c.want)
+		}
+	}
+}
+
 // fakeDKMS has what it knows in state/dkms, in the words of "dkms status", and writes down what else it was told. It fails where it is told to.
 func (h serviceHost) fakeDKMS(knows, failsAt string) {
 	h.write("state/dkms", knows, 0o644)

@@ -235,15 +235,12 @@ var signs = []struct {
 }
 
 // complaints are the lines of a build that say what is wrong, and not only that something is.
-var complaints = regexp.MustCompile(`(?m)^.*(error: |: not found|No such file|Permission denied|Exec format error|No rule to make target|\*\*\* .*[^0-9\n]$|No space left).*$`)
+var complaints = regexp.MustCompile(`(?m)^.*(error: |: (command )?not found|No such file|Permission denied|Exec format error|No rule to make target|\*\*\* .*[^0-9\n]$|No space left).*$`)
 
 // judge says why a build failed, by what it said.
 func judge(log []byte, t *toolchain, err error) *Error {
 	lines := complaints.FindAll(log, 64)
-	e := &Error{Why: BuildFailed, From: t.tree, Detail: lastLine(log), Err: err}
-	if len(lines) > 0 {
-		e.Detail = brief(string(bytes.TrimSpace(lines[0])))
-	}
+	e := &Error{Why: BuildFailed, From: t.tree, Detail: Complaint(log), Err: err}
 	for _, s := range signs {
 		if i := slices.IndexFunc(lines, s.text.Match); i >= 0 {
 			e.Why, e.Detail = s.why, brief(string(bytes.TrimSpace(lines[i])))
@@ -255,6 +252,14 @@ func judge(log []byte, t *toolchain, err error) *Error {
 		e.Detail = path.Base(t.compiler) + ", the kernel was built with " + t.text + ": " + e.Detail
 	}
 	return e
+}
+
+// Complaint is the first line of what a build of the kernel's build system said that tells what is wrong, else its last line.
+func Complaint(log []byte) string {
+	if line := complaints.Find(log); line != nil {
+		return brief(string(bytes.TrimSpace(line)))
+	}
+	return lastLine(log)
 }
 
 func lastLine(b []byte) string {

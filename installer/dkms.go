@@ -152,18 +152,20 @@ func (r hookRun) enterDKMS(ctx context.Context) {
 		return
 	}
 	module := kmod.DKMSName + "/" + kmod.DKMSVersion(r.version)
-	commands := [][]string{{"add", module}}
-	for _, release := range kernels {
-		commands = append(commands, []string{"install", module, "-k", release})
+	add := []string{"add", module}
+	if err == nil {
+		_, err = r.runDKMS(ctx, add...)
 	}
-	for _, args := range commands {
-		if err == nil {
-			_, err = r.runDKMS(ctx, args...)
-		}
-		if err != nil {
+	if err != nil {
+		r.say(dkmsNotEntered, err)
+		r.say(hookCommand, commandLine(dkms, add))
+		return
+	}
+	for _, release := range kernels { // one whose headers are gone is no matter of the others
+		install := []string{"install", module, "-k", release}
+		if _, err := r.runDKMS(ctx, install...); err != nil {
 			r.say(dkmsNotEntered, err)
-			r.say(hookCommand, commandLine(dkms, args))
-			return
+			r.say(hookCommand, commandLine(dkms, install))
 		}
 	}
 }

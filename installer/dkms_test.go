@@ -74,7 +74,7 @@ func (h serviceHost) fakeDKMS(knows, failsAt string) {
 cd `+h.dir+`/state
 if [ "$1" = status ]; then cat dkms; exit; fi
 echo "$*" >> dkms-told
-if [ "$1" = "`+failsAt+`" ]; then echo "Error! No room."; exit 4; fi
+if [ "$1" = "`+failsAt+`" ] && [ "$4" != 6.1.0-50-amd64 ]; then echo "Error! No room."; exit 4; fi
 if [ "$1" = remove ]; then grep -v "^$2[:,]" dkms > dkms.new; mv dkms.new dkms; fi
 `, 0o755)
 }
@@ -101,8 +101,12 @@ func TestDKMSStories(t *testing.T) {
 		{name: "rpm upgrade", knows: installed, calls: rpmUpgrade, told: upgraded},
 		{name: "upgrade of what is added alone", knows: "amp-connector/0.1.0: added\n", calls: debUpgrade, told: "remove amp-connector/0.1.0 --all\nadd amp-connector/0.2.0\n"},
 		{
-			name: "upgrade, and the build fails", knows: installed, failsAt: "install", calls: debUpgrade, says: "dkms install amp-connector/0.2.0 -k 6.1.0-49-amd64",
-			told: "remove amp-connector/0.1.0 --all\nadd amp-connector/0.2.0\ninstall amp-connector/0.2.0 -k 6.1.0-49-amd64\n",
+			name: "upgrade, and the build fails for the first of two kernels", knows: installed, failsAt: "install", calls: debUpgrade, told: upgraded,
+			says: "    dkms install amp-connector/0.2.0 -k 6.1.0-49-amd64\n",
+		},
+		{
+			name: "upgrade, and the source is not taken", knows: installed, failsAt: "add", calls: debUpgrade, says: "    dkms add amp-connector/0.2.0\n",
+			told: "remove amp-connector/0.1.0 --all\nadd amp-connector/0.2.0\n",
 		},
 		{
 			name: "upgrade called off", knows: "amp-connector/0.2.0: added\n", calls: []string{"deb prerm upgrade 0.3.0-1", "deb postinst abort-upgrade 0.3.0-1"},

@@ -51,3 +51,49 @@ func TestLogThatIsNone(t *testing.T) {
 		})
 	}
 }
+
+// A flood of lines, which others may cause, does not fill the disk. That lines are missing is said.
+func TestLogThatIsFlooded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ampdaemon.log")
+	now := time.Now()
+	f := &logFile{path: path, now: func() time.Time { return now }, credit: logBurst}
+	if err := f.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	defer f.file.Close()
+	log := slog.New(slog.NewTextHandler(f, nil))
+	flood := func(lines int) {
+		for range lines {
+			log.Warn("found", "path", strings.Repeat("x", 200))
+		}
+	}
+	size := func() int64 {
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fi.Size()
+	}
+	flood(100)
+	if b, _ := os.ReadFile(path); strings.Count(string(b), "found") != 100 {
+		t.Errorf("%d lines of 100", strings.Count(string(b), "found"))
+	}
+	flood(20_000)
+	if n := size(); n < logBurst/2 || n > logBurst {
+		t.Errorf("%d bytes, expected at most %d", n, logBurst)
+	}
+	before := size()
+	now = now.Add(time.Minute)
+	flood(20_000)
+	if n := size() - before; n < 60*logRate/2 || n > 60*logRate+200 {
+		t.Errorf("%d bytes in a minute, expected at most %d", n, 60*logRate)
+	}
+	if b, _ := os.ReadFile(path); strings.Count(string(b), "lines were left out of this log") != 1 || !strings.Contains(string(b), " lines=1") {
+		t.Error("nothing is said of lines that were left out")
+	}
+	now = now.Add(time.Hour)
+	flood(1)
+	if b, _ := os.ReadFile(path); !strings.HasSuffix(string(b), "xxx\n") || strings.Count(string(b), "left out") != 2 {
+		t.Error("after an hour the line is not there")
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -387,4 +389,22 @@ func TestCanaryThatSaysNothingLeavesWhatIsKnown(t *testing.T) {
 			t.Errorf("%+v, mode %s, %d opened; expected that the source is still taken to be blind", s.Canary, s.Mode, w.openings())
 		}
 	})
+}
+
+// What a canary leaves that is killed goes with a later one. Files of one that acts at the same time stay, and so do others.
+func TestWhatKilledCanariesLeave(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{canaryPrefix + "old.moved": 3 * actPatience, canaryPrefix + "new": 0, "other": 3 * actPatience} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ActAsCanary([]string{"token", dir}, strings.NewReader("\n"), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != canaryPrefix+"new" || entries[1].Name() != "other" {
+		t.Errorf("%v, %v; expected that the old one alone is gone", entries, err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ func ActAsCanary(args []string, in io.Reader, out io.Writer) error {
 	if _, err := bufio.NewReader(in).ReadString('\n'); err != nil {
 		return err // who started it is gone
 	}
+	removeLeft(args[1], time.Now().Add(-2*actPatience))
 	var did monitor.Kinds
 	did |= actOnFiles(filepath.Join(args[1], canaryPrefix+args[0]))
 	did |= actOnNetwork()
@@ -35,6 +37,19 @@ func ActAsCanary(args []string, in io.Reader, out io.Writer) error {
 
 // canaryPrefix begins the names of the canary's files.
 const canaryPrefix = ".canary-"
+
+// removeLeft removes the files of canaries that were killed while they acted: none that acts still has one that was changed before that time.
+func removeLeft(dir string, changed time.Time) {
+	left, err := filepath.Glob(filepath.Join(dir, canaryPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, path := range left {
+		if fi, err := os.Lstat(path); err == nil && fi.ModTime().Before(changed) {
+			os.Remove(path)
+		}
+	}
+}
 
 // actOnFiles makes a file at path and does with it all that can be done with a file. Nothing is left of it.
 func actOnFiles(path string) (did monitor.Kinds) {

@@ -96,7 +96,7 @@ func (c *command) execute(ctx context.Context, args []string) error {
 	if err == nil {
 		return help.Failed()
 	}
-	if err != nil && !began {
+	if !began {
 		return usage("%v; see ampcli --help", "%v。ampcli --help を参照してください", cmdline.Refused(err))
 	}
 	return err

@@ -189,7 +189,7 @@ func expected(source monitor.Source, s monitor.Settings, program string) monitor
 		}
 	}
 	for _, p := range x.Paths {
-		if strings.HasSuffix(p, "/") && strings.HasPrefix(canaryDirectory+"/", p) {
+		if within := canaryDirectory + "/"; strings.HasSuffix(p, "/") && strings.HasPrefix(within, p) {
 			kinds &^= monitor.FileKinds
 		}
 	}

@@ -289,7 +289,7 @@ func (c *core) sayWriting() {
 	case err != nil && c.writeErr == nil:
 		c.Log.Error("the event log cannot be written; events are counted and not kept", "error", err)
 	case err == nil && c.writeErr != nil:
-		c.Log.Warn("the event log can be written again", "not written", c.sink.dropped())
+		c.Log.Warn("the event log can be written again", "not_written", c.sink.dropped())
 	}
 	c.writeErr = err
 }

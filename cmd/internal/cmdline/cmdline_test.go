@@ -55,7 +55,7 @@ func TestCommandLines(t *testing.T) {
 // Errors of other kinds stay what they are.
 func TestRefusedLeavesOthers(t *testing.T) {
 	err := errors.New("other")
-	if got := Refused(err); got != err {
+	if got := Refused(err); !errors.Is(got, err) || got.Error() != err.Error() {
 		t.Errorf("%v", got)
 	}
 }

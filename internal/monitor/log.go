@@ -65,7 +65,7 @@ func OpenLog(path string, cap int64) (*Log, error) {
 	if err != nil {
 		hostname = ""
 	}
-	l := &Log{path: path, half: cap / 2, encoder: newEncoder(hostname), buf: make([]byte, 0, logBuffer+MaxLine)}
+	l := &Log{path: path, half: cap / 2, encoder: newEncoder(hostname)}
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (l *Log) flush() {
 	l.dropped.Add(l.events - written)
 	l.buf, l.events = l.buf[:0], 0
 	if cap(l.buf) > 2*(logBuffer+MaxLine) {
-		l.buf = make([]byte, 0, logBuffer+MaxLine)
+		l.buf = nil
 	}
 }
 

@@ -16,7 +16,7 @@ const Path = "/var/lib/cisco/amp/verdicts.db"
 // Defaults of Options, and what is not worth an option.
 const (
 	defaultEntries = 200_000
-	defaultRecent  = 16_384
+	defaultRecent  = 8_192
 	defaultPeriod  = 10 * time.Second
 	batch          = 4096        // verdicts that wait to be written before they are
 	mostWaiting    = 2 * batch   // that wait while they cannot be; further ones are kept in memory alone
@@ -26,7 +26,7 @@ const (
 // Options are a store's. Zero fields stand for the defaults.
 type Options struct {
 	Entries int           // in the file, 200 000; at least half of them are there once so many were kept
-	Recent  int           // in memory, 16 384
+	Recent  int           // in memory, 8192
 	Period  time.Duration // after which what is new is written, 10 s
 	Limits  scan.Limits   // of the scans: what was cut short by others has to be scanned again
 	Log     *slog.Logger

@@ -317,7 +317,14 @@ func TestScannerWithoutMemoryForTheRuntime(t *testing.T) {
 
 // A set goes live by itself when an updater has brought it, and one that is damaged later is left for the one before.
 func TestScannerTakesDefinitions(t *testing.T) {
+	for name, memory := range map[string]uint64{"memory for two engines": 1 << 40, "memory for one": 1} {
+		t.Run(name, func(t *testing.T) { testDefinitionsTaken(t, memory) })
+	}
+}
+
+func testDefinitionsTaken(t *testing.T, memory uint64) {
 	s := newScanning(t)
+	s.memory = func() uint64 { return memory }
 	s.build("ampscansvc", "./../../cmd/ampscansvc", "-tags", "fakeengine")
 	s.scanner.places.log = filepath.Join(s.dir, "none", "log") // a log that cannot be made keeps no service from its work
 	settings := scanOn()

@@ -47,6 +47,7 @@ type scanner struct {
 	running  sync.WaitGroup
 	runs     scanRuns
 	schedule *schedule.Runner
+	memory   func() uint64               // that the host has to spare, in bytes; 0 where that cannot be told
 	groupErr atomic.Pointer[string]      // why the last service is in no control group, though there are some
 	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning, and while definitions are looked at before the first service
 }
@@ -67,6 +68,7 @@ type scanSession struct {
 	untaken    string                          // ID of the live set with which no service took the place of the one that runs
 	retake     time.Time                       // not sooner is that tried again
 	refollow   time.Time                       // not sooner is a service of another uid tried again
+	leaveRoom  func()                          // ends the pause that was made for a trial; nil where there is none
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
@@ -74,7 +76,7 @@ type scanSession struct {
 // openScanner makes a scanner, which begins with the first settings.
 func openScanner(places scanPlaces, log *slog.Logger, with ScanSurroundings) *scanner {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &scanner{with: with, places: places, log: log, refresh: make(chan struct{}, 1), stop: stop}
+	s := &scanner{with: with, places: places, log: log, refresh: make(chan struct{}, 1), stop: stop, memory: availableMemory}
 	s.schedule = schedule.New(schedule.Config{Scan: s.scanScheduled, Path: places.schedules, Log: log})
 	if places.groups == nil && places.groupErr != nil {
 		log.Info("the scan service gets no control group of its own; setrlimit(2) and nice(2) bound it", "why", places.groupErr)
@@ -175,7 +177,10 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 	n := &scanSession{stop: stop}
 	n.store = definitions.Open(definitions.Config{
 		Dir: s.places.definitions, BuiltIn: s.places.builtIn, Program: "ampdaemon", Unsigned: settings.Unsigned, FIPS: definitions.FIPS("/"),
-		Prove: func(ctx context.Context, dir string) (scan.Report, error) { return s.prove(ctx, dir) },
+		Prove: func(ctx context.Context, dir string) (scan.Report, error) {
+			n.makeRoom(ctx, s.log)
+			return s.prove(ctx, dir)
+		},
 	})
 	started, err := n.store.Start(ctx)
 	for _, did := range started.Did {
@@ -197,7 +202,7 @@ func (s *scanner) begin(ctx context.Context, settings ScanSettings) *scanSession
 			return startScanProcess(ctx, options, s.newGroup(options))
 		},
 		Definitions: n.definitions, Memory: n.verdicts, Workers: settings.Workers, Deadline: scanDeadline,
-		Available: availableMemory, OnChange: func() { s.changed(n) }, Log: s.log,
+		Available: s.memory, OnChange: func() { s.changed(n) }, Log: s.log,
 	})
 	n.queue = queue.New(queue.Config{
 		Scanner: n.supervisor, Memory: n.verdicts, OnVerdict: func(f queue.Finding) queue.Done { return s.found(&f) }, OnSetAside: s.setAside,
@@ -305,8 +310,29 @@ func (n *scanSession) definitions() supervise.Definitions {
 	return supervise.Definitions{Directory: set.Dir, Version: set.ID, BuiltIn: set.BuiltIn}
 }
 
+// makeRoom has the service end, until renew has ended, where memory does not hold its engine beside that of a trial. Before the first service there is
+// nothing to end.
+func (n *scanSession) makeRoom(ctx context.Context, log *slog.Logger) {
+	if n.supervisor == nil || n.leaveRoom != nil {
+		return
+	}
+	leave, made, err := n.supervisor.Room(ctx)
+	if err != nil {
+		log.Error("definitions are tried beside the service that runs", "error", err)
+	}
+	if made {
+		n.leaveRoom = leave
+	}
+}
+
 // renew takes in what an updater has brought, or another program has put in its place, and gets away from definitions with which no service starts.
 func (n *scanSession) renew(ctx context.Context, log *slog.Logger) {
+	defer func() {
+		if n.leaveRoom != nil { // the service that follows has what is live by now
+			n.leaveRoom()
+			n.leaveRoom = nil
+		}
+	}()
 	n.incoming(ctx, log)
 	set, err := n.store.Current()
 	if err != nil {

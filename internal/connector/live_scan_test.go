@@ -370,3 +370,40 @@ func (s *scanning) again(settings ScanSettings, what string, is func(control.Sca
 	s.t.Fatalf("%s: not within 20 s: %+v", what, s.State())
 	panic("not reached")
 }
+
+// What is not scanned since no service can be started, or since the settings of the one for which it waited are others now, is counted.
+func TestWhatIsNotScannedIsCounted(t *testing.T) {
+	s := newScanning(t)
+	working := s.scanner.places.service
+	s.scanner.places.service = "/nonexistent"
+	s.Apply(scanOn())
+	s.until("failed", func(st control.Scan) bool { return st.State == control.ScanFailed })
+	s.write("unscanned", []byte("nothing"))
+	s.Event(&monitor.Event{Kind: monitor.Exit, Process: &monitor.Process{PID: 1}}) // leads to no scan
+	if n := s.State().Dropped; n != 1 {
+		t.Errorf("%d were dropped, expected 1", n)
+	}
+	s.scanner.places.service = working
+	other := scanOn()
+	other.FileMiB++
+	s.Apply(other)
+	s.until("ready", isReady)
+	if n := s.State().Dropped; n != 1 {
+		t.Errorf("with other settings %d were dropped, expected 1", n)
+	}
+	s.Hold(time.Hour)
+	s.write("held", []byte("nothing"))
+	s.Apply(scanOn())
+	s.until("another service", func(st control.Scan) bool { return st.Dropped != 1 })
+	if n := s.State().Dropped; n != 2 {
+		t.Errorf("%d were dropped, expected 2: one waited", n)
+	}
+	off := scanOn()
+	off.Enabled = false
+	s.Apply(off)
+	s.until("off", func(st control.Scan) bool { return st.State == control.ScanOff })
+	s.write("unwanted", []byte("nothing"))
+	if n := s.missed.Load(); n != 2 {
+		t.Errorf("%d were dropped, expected 2: nothing is asked for", n)
+	}
+}

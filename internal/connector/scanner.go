@@ -47,6 +47,7 @@ type scanner struct {
 	running  sync.WaitGroup
 	runs     scanRuns
 	schedule *schedule.Runner
+	missed   atomic.Uint64               // files that no queue took, or that waited in one that is gone
 	memory   func() uint64               // that the host has to spare, in bytes; 0 where that cannot be told
 	groupErr atomic.Pointer[string]      // why the last service is in no control group, though there are some
 	session  atomic.Pointer[scanSession] // nil while the policy asks for no scanning, and while definitions are looked at before the first service
@@ -226,6 +227,8 @@ func (s *scanner) end() {
 	if n := s.session.Swap(nil); n != nil {
 		n.stop()
 		n.running.Wait()
+		c := n.queue.Counts()
+		s.missed.Add(c.Dropped + c.Waiting)
 	}
 }
 
@@ -424,10 +427,12 @@ func (n *scanSession) refused(ctx context.Context, log *slog.Logger, set definit
 	return started.Set
 }
 
-// Event implements Scanner. While no service can be started, nothing is kept for it.
+// Event implements Scanner. While no service can be started, or definitions are looked at before the first one is, nothing is kept for it, and counted.
 func (s *scanner) Event(e *monitor.Event) {
 	if n := s.session.Load(); n != nil && !n.supervisor.Failed() {
 		n.queue.Offer(e)
+	} else if settings := s.settings.Load(); queue.Wants(e.Kind) && settings != nil && settings.Enabled {
+		s.missed.Add(1)
 	}
 }
 
@@ -464,7 +469,7 @@ func (s *scanner) State() control.Scan {
 		return control.Scan{State: control.ScanStarting, Detail: "starting", Limits: supervise.Limits}
 	}
 	st, counts := n.supervisor.State(), n.queue.Counts()
-	st.Queued, st.Known, st.Dropped = counts.Waiting, counts.Known, counts.Dropped
+	st.Queued, st.Known, st.Dropped = counts.Waiting, counts.Known, counts.Dropped+s.missed.Load()
 	st.Scanned, st.Found, st.Failures = counts.Scanned, counts.Found, counts.Failures
 	st.Schedules, st.Cgroup, st.Quarantine = s.schedule.State(), s.groupState(), s.quarantineState()
 	return st

@@ -31,6 +31,9 @@ var wanted = [256]struct {
 	monitor.FileCopy:   {true, written, true},
 }
 
+// Wants reports whether events of a kind lead to scans.
+func Wants(k monitor.Kind) bool { return wanted[k].yes }
+
 // Offer takes an event, which is the caller's again when it returns. It never waits for a scan, and what is not to be scanned costs no
 // memory. A file that waits and loses its last name does not wait any more. Of a file that waits already, the newest event is kept, its other names, and
 // the higher priority. Where the queue is full, the file of the lowest priority that has waited longest is dropped.

@@ -44,10 +44,14 @@ var settings = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\bbearer[ \t]+(?P<secret>[a-z0-9._~+/=-]{12,})`),
 	// scheme://user:password@host. What may stand in a password are also colons, slashes and signs "at" that should have been escaped.
 	regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s/:@"'<>]*:(?P<secret>[^\s"'<>]+)@`),
+	// scheme://TOKEN@host: no user's name is so long.
+	regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://(?P<secret>[a-z0-9_.~+=-]{20,})@`),
+	// -u USER:PASSWORD, --user=USER:PASSWORD, as curl(1) has it; not the ids of a user and a group.
+	regexp.MustCompile(`(?im)(?:^|[\s"'\[])(?:-u|--user)["',]*[ \t=]*["']?[^\s"':=,/]+:(?P<secret>[^\s"',;\]]*[^\s"',;\]0-9][^\s"',;\]]*)`),
 }
 
 // hints are in each line that one of settings matches, in lower case.
-var hints = []string{"pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "bearer", "://"}
+var hints = []string{"pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "bearer", "://", "-u"}
 
 // Redactor takes secrets out of texts.
 type Redactor struct {

@@ -83,10 +83,7 @@ func stopProcess(ctx context.Context, h *Host) error {
 	if again, err := runningProcess(h); again != pid || err != nil {
 		return err
 	}
-	for _, try := range []struct {
-		signal unix.Signal
-		wait   time.Duration
-	}{{unix.SIGTERM, endWait}, {unix.SIGKILL, killWait}} {
+	for _, try := range stops {
 		if err := unix.PidfdSendSignal(fd, try.signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("signal %d to ampdaemon (process %d): %w", try.signal, pid, err)
 		}
@@ -95,7 +92,7 @@ func stopProcess(ctx context.Context, h *Host) error {
 			return err
 		}
 	}
-	return fmt.Errorf("ampdaemon (process %d) did not end within %v of SIGTERM and %v of SIGKILL", pid, endWait, killWait)
+	return didNotEnd(pid)
 }
 
 // waitEnd waits on a pidfd, which is readable once its process has ended.
@@ -118,7 +115,8 @@ func waitEnd(ctx context.Context, fd int, wait time.Duration) (bool, error) {
 	}
 }
 
-// stopByNumber is stopProcess for kernels without pidfds. The daemon's lock on its pid file tells when it is gone.
+// stopByNumber is stopProcess for kernels without pidfds. The daemon's lock on its pid file tells when it is gone, and that it is not, so that its number is
+// still its own.
 func stopByNumber(ctx context.Context, h *Host, pid int) error {
 	path, err := h.Root.Path(pidFile)
 	if err != nil {
@@ -129,19 +127,35 @@ func stopByNumber(ctx context.Context, h *Host, pid int) error {
 		return err
 	}
 	defer f.Close()
-	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
-		return fmt.Errorf("signal 15 to ampdaemon (process %d): %w", pid, err)
-	}
 	gone := make(chan error, 1)
-	go func() { gone <- unix.Flock(int(f.Fd()), unix.LOCK_SH) }()
-	select {
-	case err := <-gone:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(endWait):
-		return fmt.Errorf("ampdaemon (process %d) did not end within %v of SIGTERM", pid, endWait)
+	for i, try := range stops {
+		if err := unix.Kill(pid, try.signal); errors.Is(err, unix.ESRCH) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("signal %d to ampdaemon (process %d): %w", try.signal, pid, err)
+		}
+		if i == 0 {
+			go func() { gone <- unix.Flock(int(f.Fd()), unix.LOCK_SH) }()
+		}
+		select {
+		case err := <-gone:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(try.wait):
+		}
 	}
+	return didNotEnd(pid)
+}
+
+// stops are the signals that end a daemon, and how long it may take after each.
+var stops = []struct {
+	signal unix.Signal
+	wait   time.Duration
+}{{unix.SIGTERM, endWait}, {unix.SIGKILL, killWait}}
+
+func didNotEnd(pid int) error {
+	return fmt.Errorf("ampdaemon (process %d) did not end within %v of SIGTERM and %v of SIGKILL", pid, endWait, killWait)
 }
 
 // startProcess starts the daemon as a process of its own and waits until it says that it is ready (sd_notify(3), over a

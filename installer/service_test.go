@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -273,6 +274,17 @@ func TestPlainProcess(t *testing.T) {
 	if said := h.apply(stop, Occasion{}); said != "" || running() != 0 {
 		t.Errorf("stop: %q, process %d", said, running())
 	}
+	// As with a kernel before 5.3. One that has ended is no error.
+	if said := h.apply(start, Occasion{}); said != "" {
+		t.Errorf("start: %q", said)
+	}
+	pid := running()
+	for range 2 {
+		if err := stopByNumber(t.Context(), h.Host, pid); err != nil || running() != 0 {
+			t.Errorf("stop process %d by its number: %v, process %d", pid, err, running())
+		}
+		awaitEnd(t, pid)
+	}
 	h.write(pidFile[1:], "1\n", 0o644) // stale: nobody holds its lock, so process 1 is left alone
 	if said := h.apply(stop, Occasion{}); said != "" {
 		t.Errorf("stale pid file: %q", said)
@@ -348,6 +360,16 @@ func TestCommandToLookAnew(t *testing.T) {
 		s := &Service{Action: Restart, Unit: "cisco-amp.service", Vendor: vendor}
 		if got := s.Commands(); !slices.Equal(got, []string{want}) {
 			t.Errorf("vendor's %t: %q, expected %q", vendor, got, want)
+		}
+	}
+}
+
+// awaitEnd waits until a process, which is no child of the test's, is gone.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d is still there", pid)
 		}
 	}
 }

@@ -210,6 +210,7 @@ func (r *run) dumpFlows() error {
 	} else if len(t.fresh) > 0 {
 		r.tellFresh()
 	}
+	r.clocks = readClocks() // all that took time, in which what was new may have ended
 	if err := r.readDestroyed(); err != nil {
 		return err
 	}

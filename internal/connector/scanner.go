@@ -464,9 +464,9 @@ func (s *scanner) State() control.Scan {
 	n := s.session.Load()
 	if n == nil {
 		if settings := s.settings.Load(); settings != nil && !settings.Enabled {
-			return control.Scan{State: control.ScanOff, Detail: "off: the policy asks for no scanning", Limits: supervise.Limits}
+			return control.Scan{State: control.ScanOff, Detail: "off: the policy asks for no scanning", Limits: supervise.Limits, Dropped: s.missed.Load()}
 		}
-		return control.Scan{State: control.ScanStarting, Detail: "starting", Limits: supervise.Limits}
+		return control.Scan{State: control.ScanStarting, Detail: "starting", Limits: supervise.Limits, Dropped: s.missed.Load()}
 	}
 	st, counts := n.supervisor.State(), n.queue.Counts()
 	st.Queued, st.Known, st.Dropped = counts.Waiting, counts.Known, counts.Dropped+s.missed.Load()

@@ -12,6 +12,7 @@ import (
 // Bounds of a search for the owners of sockets.
 const (
 	linksMost = 20_000 // descriptors that are looked at, some 20 ms
+	linksEach = 4096   // of one process, before all others have been looked at: a proxy may have more than all of them
 	hotMost   = 32     // processes that had sockets before, and are looked at first
 )
 
@@ -30,25 +31,41 @@ func (o *owners) find(inodes map[uint32]uint32) {
 	if left == 0 {
 		return
 	}
+	var large []uint32 // processes with more than linksEach
+	look := func(pid uint32, most int) (found int) {
+		most = min(most, links)
+		rest := most
+		found = o.search(pid, inodes, &rest)
+		if links, left = links-(most-rest), left-found; rest <= 0 && most == linksEach {
+			large = append(large, pid)
+		}
+		return found
+	}
 	for _, pid := range o.hot {
-		left -= o.search(pid, inodes, &links)
+		look(pid, linksEach)
 	}
 	if left <= 0 {
 		return
 	}
 	for _, pid := range o.pids() {
-		if slices.Contains(o.hot, pid) {
-			continue
-		}
-		if n := o.search(pid, inodes, &links); n > 0 {
-			left -= n
-			if o.hot = append(o.hot, pid); len(o.hot) > hotMost {
-				o.hot = slices.Delete(o.hot, 0, 1)
-			}
-		}
 		if left <= 0 || links <= 0 {
 			return
 		}
+		if !slices.Contains(o.hot, pid) && look(pid, linksEach) > 0 {
+			o.warm(pid)
+		}
+	}
+	for _, pid := range large {
+		if left > 0 && links > 0 && look(pid, linksMost) > 0 && !slices.Contains(o.hot, pid) {
+			o.warm(pid)
+		}
+	}
+}
+
+// warm has a process looked at first from now on.
+func (o *owners) warm(pid uint32) {
+	if o.hot = append(o.hot, pid); len(o.hot) > hotMost {
+		o.hot = slices.Delete(o.hot, 0, 1)
 	}
 }
 

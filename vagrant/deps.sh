@@ -17,7 +17,6 @@ tools_of() {
 		tools_of build
 		tools_of lab
 		tools_of generate
-		echo xz xz-utils
 		echo shellcheck shellcheck
 		echo sparse sparse
 		echo gpg gpg
@@ -42,6 +41,15 @@ tools_of() {
 		echo /usr/share/OVMF/OVMF_CODE_4M.ms.fd ovmf
 		echo make make
 		echo gcc gcc
+		# For guests whose kernel is built here.
+		echo bc bc
+		echo flex flex
+		echo bison bison
+		echo rsync rsync
+		echo depmod kmod
+		echo xz xz-utils
+		echo /usr/include/gelf.h libelf-dev
+		echo /usr/include/openssl/evp.h libssl-dev
 		;;
 	generate)
 		echo clang-14 clang-14

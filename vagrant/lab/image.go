@@ -64,6 +64,9 @@ func (g Guest) key() (string, error) {
 		return "", err
 	}
 	fmt.Fprintln(h, imageRecipe, diskMiB, basePackages, standIns, elLikePolicy([]string{"file"}))
+	if g.BuiltFrom != "" {
+		fmt.Fprintln(h, kernelRecipe, kernelConfig)
+	}
 	err := fs.WalkDir(imageFiles, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -84,43 +87,56 @@ func BuildImage(ctx context.Context, g Guest, cache string, log io.Writer) (Imag
 	}
 	dir := filepath.Join(cache, "images", g.Name+"-"+key)
 	img := Image{Guest: g, Dir: dir, Disk: filepath.Join(dir, "disk.img"), Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd.img")}
+	return img, once(dir, func() error {
+		fmt.Fprintf(log, "building the image of %s below %s\n", g.Name, dir)
+		if err := buildInto(dir, g.Name, func(scratch, made string) error {
+			b := &builder{scratch: scratch, kernels: filepath.Join(cache, "kernels"), log: log}
+			return b.build(ctx, g, made)
+		}); err != nil {
+			return fmt.Errorf("image of %s: %w", g.Name, err)
+		}
+		return nil
+	})
+}
+
+// once makes dir if it is not there. Programs that want the same at the same time wait for one another.
+func once(dir string, build func() error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return Image{}, err
+		return err
 	}
 	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return Image{}, err
+		return err
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return Image{}, fmt.Errorf("lock %s: %w", lock.Name(), err)
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		return img, nil
+		return nil
 	}
-	fmt.Fprintf(log, "building the image of %s below %s\n", g.Name, dir)
-	return img, buildInto(ctx, g, dir, log)
+	return build()
 }
 
-// buildInto builds beside dir and renames, so that dir is there whole or not at all. It drops the guest's older images.
-func buildInto(ctx context.Context, g Guest, dir string, log io.Writer) error {
-	scratch, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+g.Name+"-")
+// buildInto has build fill a folder beside dir, made, and renames that, so that dir is there whole or not at all. scratch is gone afterwards. It drops
+// what name had before, which is called as dir is, with another key.
+func buildInto(dir, name string, build func(scratch, made string) error) error {
+	scratch, err := os.MkdirTemp(filepath.Dir(dir), ".building-"+name+"-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	b := &builder{scratch: scratch, log: log}
 	made := filepath.Join(scratch, "made")
 	if err := os.Mkdir(made, 0o755); err != nil {
 		return err
 	}
-	if err := b.build(ctx, g, made); err != nil {
-		return fmt.Errorf("image of %s: %w", g.Name, err)
+	if err := build(scratch, made); err != nil {
+		return err
 	}
 	if err := os.Rename(made, dir); err != nil {
 		return err
 	}
-	old, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), g.Name+"-????????????????"))
+	old, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), name+"-????????????????"))
 	for _, o := range old {
 		if o != dir {
 			os.RemoveAll(o)
@@ -133,6 +149,7 @@ func buildInto(ctx context.Context, g Guest, dir string, log io.Writer) error {
 // builder makes one image.
 type builder struct {
 	scratch string
+	kernels string // folder of the kernels that were built here
 	log     io.Writer
 }
 
@@ -183,27 +200,42 @@ func (b *builder) build(ctx context.Context, g Guest, dir string) error {
 	return nil
 }
 
-// bootstrap unpacks the guest's packages into root from the machine's own package sources. The image's own folder gets the headers of its kernel,
-// for a guest that wants modules, alone or in a system with what compiles against them.
-func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) error {
+// packageSources writes the list of the package sources that a guest is made from, and names its file: those of the machine's own, and a kernel that
+// is built here.
+func (b *builder) packageSources(ctx context.Context, g Guest) (string, error) {
 	all, err := MachineSources("/etc/apt")
 	if err != nil {
-		return err
+		return "", err
 	}
 	own, err := codename("/etc/os-release")
 	if err != nil {
-		return err
+		return "", err
 	}
 	sources, err := ForSuite(all, g.Suite, own)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var text strings.Builder
 	for _, s := range sources {
 		fmt.Fprintln(&text, s.stanza())
 	}
 	list := filepath.Join(b.scratch, "guest.sources")
-	if err := writeFile(list, text.String(), 0o644); err != nil {
+	if err := writeFile(list, text.String(), 0o644); err != nil || g.BuiltFrom == "" {
+		return list, err
+	}
+	kernel, err := b.builtKernel(ctx, g, list)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", g.Kernel, err)
+	}
+	fmt.Fprintln(&text, kernel.stanza())
+	return list, writeFile(list, text.String(), 0o644)
+}
+
+// bootstrap unpacks the guest's packages into root from the machine's own package sources. The image's own folder gets the headers of its kernel,
+// for a guest that wants modules, alone or in a system with what compiles against them.
+func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) error {
+	list, err := b.packageSources(ctx, g)
+	if err != nil {
 		return err
 	}
 	options, err := MachineOptions(ctx)
@@ -215,6 +247,9 @@ func (b *builder) bootstrap(ctx context.Context, g Guest, root, dir string) erro
 		common = append(common, "--aptopt="+o)
 	}
 	args := append([]string{"--variant=minbase", "--include=" + strings.Join(g.allPackages(), ",")}, common...)
+	if g.BuiltFrom != "" {
+		args = append(args, "--customize-hook="+initrdHook(g.Kernel))
+	}
 	if g.Older {
 		hooks, err := b.olderHooks(ctx, g, list)
 		if err != nil {

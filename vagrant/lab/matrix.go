@@ -45,6 +45,8 @@ type Guest struct {
 	Modules    bool `yaml:"modules" json:",omitempty"`
 	Older      bool `yaml:"older" json:",omitempty"`
 
+	BuiltFrom string `yaml:"built_from" json:",omitempty"`
+
 	OwnCompiler bool   `yaml:"own_compiler" json:",omitempty"`
 	ModulesOf   string `yaml:"modules_of" json:"-"`
 
@@ -159,6 +161,8 @@ func (m Matrix) modulesProblems(g Guest) []string {
 		return []string{fmt.Sprintf("modules_of: %s has no modules", of.Name)}
 	case of.Older != g.Older:
 		return []string{fmt.Sprintf("modules_of: one of %s and %s has the kernel before the newest", of.Name, g.Name)}
+	case of.BuiltFrom != g.BuiltFrom:
+		return []string{fmt.Sprintf("modules_of: the kernel of %s is built from %q, expected %q", of.Name, of.BuiltFrom, g.BuiltFrom)}
 	case of.Suite != g.Suite || of.Kernel != g.Kernel:
 		return []string{fmt.Sprintf("modules_of: %s is of %s and boots %s, expected %s and %s", of.Name, of.Suite, of.Kernel, g.Suite, g.Kernel)}
 	}
@@ -214,6 +218,7 @@ func (g Guest) problems() []string {
 	need(!g.HasFirmware() || !g.Counted, "secure_boot, from_disk: a guest whose instructions are counted boots without firmware")
 	need(!g.SecureBoot || !g.FromDisk, "from_disk: a guest under Secure Boot boots the kernel of its image")
 	need(!g.Older || strings.HasPrefix(g.Kernel, imagePrefix), "older: the headers of %s have no known name, expected %s…", g.Kernel, imagePrefix)
+	out = append(out, g.builtProblems()...)
 	need(!g.OwnCompiler || g.Modules, "own_compiler: there is nothing to compile without modules")
 	need(g.Timeout >= time.Minute && g.Timeout <= time.Hour, "timeout is %s, expected 1m to 1h", g.Timeout)
 	return append(out, g.SELinux.problems()...)

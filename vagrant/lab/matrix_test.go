@@ -50,9 +50,14 @@ const goodRow = `guests:
 // withModules is another row, which has modules.
 var withModules = strings.NewReplacer("name: one", "name: two", "cpus: 1", "cpus: 1\n    modules: true").Replace(goodRow)
 
+// builtRow begins the fields of a kernel that is built on the machine.
+const builtRow = "kernel: linux-image-6.1.0-99-amd64\n    built_from: linux-source"
+
 func TestParseMatrix(t *testing.T) {
-	if _, err := ParseMatrix("x", []byte(goodRow)); err != nil {
-		t.Fatal(err)
+	for _, row := range []string{goodRow, strings.Replace(goodRow, "kernel: linux-image-amd64", builtRow+"-6.1", 1)} {
+		if _, err := ParseMatrix("x", []byte(row)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{"kernel:", "kernal:", "line 5: field kernal not found"},
@@ -79,6 +84,14 @@ func TestParseMatrix(t *testing.T) {
 			"modules_of: one of two and one has the kernel before the newest"},
 		{"kernel: linux-image-amd64", "kernel: kernel\n    older: true", "older: the headers of kernel have no known name, expected linux-image-…"},
 		{"cpus: 1", "cpus: 1\n    own_compiler: true", "own_compiler: "},
+		{"kernel: linux-image-amd64", "kernel: linux-image-amd64\n    built_from: linux-source-6.1", `built_from: kernel "linux-image-amd64", expected`},
+		{"kernel: linux-image-amd64", builtRow + "-6.10", `built_from: "linux-source-6.10", expected linux-source-6.1 for linux-image-6.1.0-99-amd64`},
+		{"kernel: linux-image-amd64", builtRow + "-6.1\n    older: true", "built_from: there is no older version"},
+		{"kernel: linux-image-amd64", builtRow + "-6.1\n    secure_boot: true", "built_from: what is built is not signed"},
+		{"kernel: linux-image-amd64", builtRow + "-6.1\n    from_disk: true", "built_from: what is built is not signed"},
+		{"kernel: linux-image-amd64", builtRow + "-6.1\n    modules: true\n    own_compiler: true", "built_from: the kernel is of the machine's compiler"},
+		{goodRow, withModules + strings.Replace(strings.TrimPrefix(goodRow, "guests:\n"), "kernel: linux-image-amd64", builtRow+"-6.1\n    modules_of: two", 1),
+			`modules_of: the kernel of two is built from "", expected "linux-source-6.1"`},
 		{"cpus: 1", "cpus: 1\n    parameters: ['quiet init=/bin/sh']", `parameters: "quiet init=/bin/sh", expected`},
 		{"cpus: 1", "cpus: 1\n    masked: [auditd]", `masked: "auditd" is no unit`},
 		{"guests:", "guests: []\nothers:", "others"},
@@ -125,6 +138,7 @@ func TestKey(t *testing.T) {
 		"boot disk":  func(g *Guest) { g.FromDisk = true },
 		"modules":    func(g *Guest) { g.Modules = true },
 		"kernel":     func(g *Guest) { g.Older = true },
+		"sources":    func(g *Guest) { g.BuiltFrom = "linux-source-6.1" },
 		"compiler":   func(g *Guest) { g.Modules, g.OwnCompiler = true, true },
 		"SELinux":    func(g *Guest) { g.SELinux.ELLike = true },
 	} {

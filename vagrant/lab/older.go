@@ -18,7 +18,11 @@ const preferencesFile = "etc/apt/preferences.d/amp-lab-older"
 // olderHooks are mmdebstrap's arguments for a guest that is to have the kernel before the newest, of the package sources in list. All packages that are
 // made with a kernel have its version, and are taken in it; so are those that the guest can have. The newest, with its headers, is put beside these.
 func (b *builder) olderHooks(ctx context.Context, g Guest, list string) ([]string, error) {
-	versions, err := b.versions(ctx, g.Kernel, list)
+	options, err := b.aptFor(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := b.versions(ctx, g.Kernel, options)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +44,9 @@ func (b *builder) olderHooks(ctx context.Context, g Guest, list string) ([]strin
 	return []string{"--setup-hook=" + pin, "--customize-hook=" + repositoryHook(downloads...)}, nil
 }
 
-// versions are those in which the package sources in list have a package, the newest first.
-func (b *builder) versions(ctx context.Context, name, list string) ([]string, error) {
+// aptFor makes the machine's apt ask the package sources in list and nothing else, with a state of its own, and reads what they have. What it gives are
+// the first arguments of apt's commands.
+func (b *builder) aptFor(ctx context.Context, list string) ([]string, error) {
 	state := filepath.Join(b.scratch, "apt")
 	for _, dir := range []string{"state/lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(state, dir), 0o755); err != nil {
@@ -53,7 +58,12 @@ func (b *builder) versions(ctx context.Context, name, list string) ([]string, er
 	if _, err := b.run(ctx, "apt-get", append(slices.Clone(options), "update")...); err != nil {
 		return nil, err
 	}
-	out, err := b.run(ctx, "apt-cache", append(options, "madison", name)...)
+	return options, nil
+}
+
+// versions are those in which a package can be had, the newest first; options are of aptFor.
+func (b *builder) versions(ctx context.Context, name string, options []string) ([]string, error) {
+	out, err := b.run(ctx, "apt-cache", append(slices.Clone(options), "madison", name)...)
 	if err != nil {
 		return nil, err
 	}

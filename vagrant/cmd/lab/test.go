@@ -93,11 +93,15 @@ func (f *flags) tested() ([]lab.Guest, error) {
 // nightly reports whether scripts run also in the guests in which make test leaves them out.
 func (f *flags) nightly() bool { return f.all || f.run != "" || len(f.guests) > 0 }
 
-// addScripts builds the program that runs scripts in a guest, and adds it and them to files.
+// kernelReports is what scripts ask whether the guest's kernel has reported an error.
+const kernelReports = "kernel-reports.sh"
+
+// addScripts builds the program that runs scripts in a guest, and adds it and them to files, with what they call.
 func addScripts(ctx context.Context, files map[string]string, scratch string) error {
 	if err := addTests(ctx, files, scratch, guestTests, "guest.test"); err != nil {
 		return err
 	}
+	files[kernelReports] = filepath.Join(guestTests, kernelReports)
 	scripts, err := filepath.Glob(filepath.Join(guestTests, "testdata", "*", "*.txtar"))
 	if err != nil {
 		return err

@@ -374,8 +374,13 @@ func (s *scanning) again(settings ScanSettings, what string, is func(control.Sca
 // What is not scanned since no service can be started, or since the settings of the one for which it waited are others now, is counted.
 func TestWhatIsNotScannedIsCounted(t *testing.T) {
 	s := newScanning(t)
-	working := s.scanner.places.service
-	s.scanner.places.service = "/nonexistent"
+	service := s.places.service
+	move := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(service, service+".away")
 	s.Apply(scanOn())
 	s.until("failed", func(st control.Scan) bool { return st.State == control.ScanFailed })
 	s.write("unscanned", []byte("nothing"))
@@ -383,7 +388,7 @@ func TestWhatIsNotScannedIsCounted(t *testing.T) {
 	if n := s.State().Dropped; n != 1 {
 		t.Errorf("%d were dropped, expected 1", n)
 	}
-	s.scanner.places.service = working
+	move(service+".away", service)
 	other := scanOn()
 	other.FileMiB++
 	s.Apply(other)
